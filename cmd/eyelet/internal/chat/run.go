@@ -18,7 +18,8 @@ question and the terminal is interactive.
 
 Without --model the built-in model answers. It is a toy that knows simple drawings:
 shapes, writing, sums, charts, sketches of pages, tables. It is there to show that
-everything works. A real model is two files, the language model and its vision projector ("mmproj"):
+everything works. A real model is two files, the language model and its vision
+projector ("mmproj"):
 
   eyelet run --model llava-v1.5-7b-Q4_K_M.gguf --mmproj mmproj-llava-v1.5-7b-f16.gguf \
     --image photo.jpg "What is in the picture?"

@@ -28,9 +28,9 @@ patch embedding, the transformer blocks and the projector.
 With --out the embeddings are written as a NumPy file, a row of float32 numbers
 for each image token; of several pictures as x-1.npy, x-2.npy and so on.
 
-Backends: native runs the towers of LLaVA and its like (CLIP, SigLIP) as they
-were trained; mtmd is llama.cpp's own encoder, which knows more families; plain
-is native's readable yardstick, slow. auto is native for what native knows.
+Backends: native runs the towers of most families as they were trained; mtmd is
+llama.cpp's own encoder, which knows some more; plain is native's readable
+yardstick, for LLaVA's towers alone, slow. auto is native for what native knows.
 
 Precisions, of native: f32; bf16, with weights of half the size; int8, with a
 quarter. auto is bf16 where the processor has it, else f32.`

@@ -18,7 +18,8 @@ func newServeKeyCommand() *cobra.Command {
 		Short: "Make an API key for a client of the server",
 		Long: `Makes an API key, prints it, and adds a line to the file of keys: the client's name,
 the hash of the key, and its limits. The key itself is written nowhere. A client is
-shut out by removing its line; the server reads the file when it starts.`,
+shut out by removing its line; the server reads the file when it starts, and again
+when it gets SIGHUP.`,
 		Example: `  eyelet serve key laptop --keys keys.txt
   eyelet serve key batch --keys keys.txt --requests 2 --rate 60`,
 		Args: cli.ExactArgs("NAME"),
