@@ -279,7 +279,8 @@ func TestReplicasOutliveAServer(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	o := ConnectOptions{Replicas: 3, AckWait: 2 * time.Second, Log: func(text string) { t.Log(text) }}
+	o := ConnectOptions{Replicas: 3, AckWait: 2 * time.Second,
+		Log: func(text string) { t.Log(text) }}
 	connect := func() *Queue {
 		for try := 0; ; try++ {
 			q, err := Connect(t.Context(), strings.Join(addresses, ","), o)

@@ -54,8 +54,8 @@ type WorkerOptions struct {
 	Log func(text string)
 }
 
-// PictureCache is how many bytes of embeddings a machine that works for batches needs to keep: those
-// of pictures about which there are several questions, which come one after the other.
+// PictureCache is how many bytes of embeddings a machine that works for batches needs to keep:
+// those of pictures about which there are several questions, which come one after the other.
 const PictureCache = 64 << 20
 
 // Worker carries out the jobs of a queue.
@@ -101,7 +101,8 @@ func NewWorker(q *Queue, o WorkerOptions) *Worker {
 		o.Log = func(string) {}
 	}
 	return &Worker{q: q, WorkerOptions: o, places: make(chan struct{}, o.Parallel),
-		ahead: make(chan struct{}, o.Parallel), refused: map[string]bool{}, wake: make(chan struct{}, 1)}
+		ahead: make(chan struct{}, o.Parallel), refused: map[string]bool{},
+		wake: make(chan struct{}, 1)}
 }
 
 // Run carries out jobs until ctx is done. Those in hand are then given back at once. It returns an

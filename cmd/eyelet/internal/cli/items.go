@@ -9,8 +9,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// ItemProgress shows how many of many items are done: by a bar on a terminal, by lines elsewhere. Its
-// rate and the time to go are those of what is done now, without what was known before.
+// ItemProgress shows how many of many items are done: by a bar on a terminal, by lines elsewhere.
+// Its rate and the time to go are those of what is done now, without what was known before.
 type ItemProgress struct {
 	w      io.Writer
 	what   string // the items, as "pictures"
