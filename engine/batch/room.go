@@ -70,14 +70,18 @@ func diskBytes(dir string) (total, free int64) {
 }
 
 // fits is nil where the disk has room for so many bytes more. Else the error wraps ErrNoRoom where
-// others still find room, and errFull where the disk is full.
-func (d *storeDisk) fits(size int) error {
+// others still find room, and errFull where the disk is full. Objects find none where messages
+// still do, lest results wait for the room of pictures that go only when their results are stored.
+func (d *storeDisk) fits(size int, object bool) error {
 	if d.sick.Load() {
 		return d.full()
 	}
-	free := d.free()
+	free, keep := d.free(), d.keep
+	if object {
+		keep *= 2
+	}
 	switch {
-	case free >= d.keep+int64(size):
+	case free >= keep+int64(size):
 		return nil
 	case free < d.keep || size <= inlineMost:
 		return d.full()

@@ -166,7 +166,7 @@ func (q *Queue) put(ctx context.Context, batch, name string, data []byte) error 
 	if info, err := b.GetInfo(ctx, name); err == nil && info.Size == uint64(len(data)) {
 		return nil
 	}
-	if err := q.fits(len(data)); err != nil {
+	if err := q.fits(len(data), true); err != nil {
 		return err
 	}
 	if _, err := b.PutBytes(ctx, name, data); err != nil {
@@ -233,7 +233,7 @@ func (q *Queue) keep(ctx context.Context, batch string, r stored) error {
 		return fmt.Errorf("batch: %w", err)
 	}
 	if r.Error == nil { // a reason may take of what is kept free
-		if err := q.fits(len(data)); err != nil {
+		if err := q.fits(len(data), false); err != nil {
 			return err
 		}
 	}
@@ -258,11 +258,11 @@ func (q *Queue) over(ctx context.Context, batch string) bool {
 
 // fits is nil where the disk of a queue inside this program has room for so many bytes more; of
 // others the server says it.
-func (q *Queue) fits(size int) error {
+func (q *Queue) fits(size int, object bool) error {
 	if q.disk == nil {
 		return nil
 	}
-	return q.disk.fits(size)
+	return q.disk.fits(size, object)
 }
 
 // resultsOf is the stream of a batch's results.

@@ -316,7 +316,7 @@ func (b *submitter) publish(ctx context.Context, item Item, hash string,
 
 // send publishes a job and wakes a worker. One that waits already is no error.
 func (b *submitter) send(ctx context.Context, m *nats.Msg) error {
-	if err := b.q.fits(len(m.Data)); err != nil {
+	if err := b.q.fits(len(m.Data), false); err != nil {
 		return err
 	}
 	if _, err := b.q.js.PublishMsg(ctx, m); err != nil && !isDouble(err) {

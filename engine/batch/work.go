@@ -320,8 +320,15 @@ func (w *Worker) keep(ctx context.Context, j job, r stored) bool {
 		}
 		return err
 	}
-	err := w.q.retry(ctx, w.tell, store)
-	if errors.Is(err, ErrNoRoom) {
+	small := r.Response == nil || len(r.Response.Body) <= inlineMost
+	err := w.q.retry(ctx, w.tell, func() error {
+		err := store()
+		if small { // what is in its place may go
+			err = untilRoom(err)
+		}
+		return err
+	})
+	if errors.Is(err, ErrNoRoom) && ctx.Err() == nil {
 		// The store takes no answer of this size; a reason is shorter.
 		r.Response, r.Object = nil, ""
 		r.Error = &Fault{"no_room", "the queue has no room for the answer"}
