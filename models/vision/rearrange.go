@@ -23,8 +23,8 @@ func (l linear) thirds() (q, k, v linear) {
 }
 
 // pairs tells where the numbers of a head of dim come from in the weights, so that the first
-// numbers of all pairs come first, rows' pairs before columns', then the second ones; nil where they
-// stand so.
+// numbers of all pairs come first, rows' pairs before columns', then the second ones; nil where
+// they stand so.
 func (r rotary) pairs(dim int) (from []int) {
 	switch {
 	case r.Adjacent:
