@@ -21,6 +21,15 @@ var processors = map[string]string{
 	"mlp":       "LLaVA's processors", "linear": "LLaVA's processors", // package llava
 }
 
+// compared says of families whose pictures libmtmd lays out how near that comes to their
+// processors in transformers 5.24: docs/families.md.
+var compared = map[string]string{
+	"lfm2": "as by Lfm2VlImageProcessor, but for pixels of pictures of many tiles",
+	"llama4": "without the tokens between tiles that Llama4Processor writes, and other tiles: " +
+		"answers differ",
+	"minicpmv4_6": "as by MiniCPMV4_6ImageProcessor, but that very long ones are refused",
+}
+
 // StandingOf returns the standing of a projector file. Families that neither this package nor
 // package llava lays out get their pictures by libmtmd's rule, which for many is not the
 // processor's.
@@ -32,5 +41,9 @@ func StandingOf(f *gguf.File) Standing {
 	if name, ok := processors[kind]; ok {
 		return Standing{Exact: true, Text: "laid out as by " + name + " of transformers 5.24"}
 	}
-	return Standing{Text: "laid out by libmtmd's own rule, which has not been compared with the processor of this family"}
+	if near, ok := compared[kind]; ok {
+		return Standing{Text: "laid out by libmtmd's own rule, " + near}
+	}
+	return Standing{Text: "laid out by libmtmd's own rule, which has not been compared with the " +
+		"processor of this family"}
 }

@@ -1306,6 +1306,13 @@ def minicpm_v_4_6(folder):
             linear_num_key_heads=2,
             linear_num_value_heads=4,
             tie_word_embeddings=False,
+            rope_parameters=dict(
+                rope_type="default",
+                rope_theta=1000000.0,
+                mrope_section=[3, 3, 2],
+                mrope_interleaved=True,
+                partial_rotary_factor=1.0,
+            ),
             **TEXT | dict(num_hidden_layers=4),
         ),
         vision_config=dict(
@@ -1330,6 +1337,74 @@ def minicpm_v_4_6(folder):
     return MiniCPMV4_6ForConditionalGeneration(config), processor, "qwen35"
 
 
+@family
+def llama4(folder):
+    from transformers import Llama4Config, Llama4ForConditionalGeneration, Llama4Processor
+    from transformers.modeling_outputs import MoeCausalLMOutputWithPast
+    from transformers.models.llama4.image_processing_llama4 import Llama4ImageProcessor
+
+    # forward of transformers 5.24 reads it of the language model's output, which has none
+    MoeCausalLMOutputWithPast.image_outputs = None
+    text = (
+        "{{ bos_token }}{% for m in messages %}<|header_start|>{{ m['role'] }}<|header_end|>\n\n{% for c in m['content'] %}{% if c['type'] == 'image' %}<|image|>{% else %}{{ c['text'] }}{% endif %}{% endfor %}<|eot|>"
+        "{% endfor %}{% if add_generation_prompt %}<|header_start|>assistant<|header_end|>\n\n{% endif %}"
+    )
+    t = bytes_vocabulary(
+        folder,
+        [
+            "<|begin_of_text|>",
+            "<|eot|>",
+            "<|finetune_right_pad|>",
+            "<|header_start|>",
+            "<|header_end|>",
+            "<|image_start|>",
+            "<|image_end|>",
+            "<|image|>",
+            "<|patch|>",
+            "<|tile_x_separator|>",
+            "<|tile_y_separator|>",
+        ],
+        template=text,
+        bos_token="<|begin_of_text|>",
+        eos_token="<|eot|>",
+        pad_token="<|finetune_right_pad|>",
+    )
+    config = Llama4Config(
+        text_config=dict(
+            vocab_size=len(t),
+            head_dim=16,
+            intermediate_size_mlp=96,
+            num_local_experts=2,
+            interleave_moe_layer_step=2,
+            tie_word_embeddings=False,
+            bos_token_id=t.bos_token_id,
+            eos_token_id=t.eos_token_id,
+            pad_token_id=t.pad_token_id,
+            **TEXT | dict(num_hidden_layers=4),
+        ),
+        vision_config=dict(
+            hidden_size=64,
+            intermediate_size=256,
+            num_attention_heads=4,
+            num_hidden_layers=3,
+            image_size=336,
+            patch_size=14,
+            vision_output_dim=64,
+            projector_input_dim=64,
+            projector_output_dim=64,
+        ),
+        boi_token_index=t.convert_tokens_to_ids("<|image_start|>"),
+        eoi_token_index=t.convert_tokens_to_ids("<|image_end|>"),
+        image_token_index=t.convert_tokens_to_ids("<|patch|>"),
+        tie_word_embeddings=False,
+    )
+    return (
+        Llama4ForConditionalGeneration(config),
+        Llama4Processor(Llama4ImageProcessor(), t, chat_template=t.chat_template),
+        "qwen2",
+    )
+
+
 def plain(v):
     return v.tolist() if hasattr(v, "tolist") else v
 
@@ -1351,7 +1426,7 @@ def pixels(model, processor, inputs):
     )
     if not images.do_normalize:
         mean, std = np.zeros(3), np.ones(3)
-    x = inputs["pixel_values"].numpy().astype(np.float64)
+    x = inputs["pixel_values"].float().numpy().astype(np.float64)
     if "image_grid_thw" in inputs:  # patches, in the order of the merger
         ((_, h, w),) = inputs["image_grid_thw"].tolist()
         m, p = images.merge_size, images.patch_size
@@ -1372,10 +1447,20 @@ def pixels(model, processor, inputs):
                 .reshape(h * p, w * p, 3)
             )
         x = list_
+    elif "target_sizes" in inputs:  # patches of MiniCPM-V, side by side
+        p, at, list_ = images.patch_size, 0, []
+        for h, w in inputs["target_sizes"].tolist():
+            part = x[0, :, :, at : at + h * w * p].reshape(3, p, h, w, p)
+            list_.append(part.transpose(2, 1, 3, 4, 0).reshape(h * p, w * p, 3))
+            at += h * w * p
+        x = list_
     else:
         x = x.reshape(-1, *x.shape[-3:]).transpose(0, 2, 3, 1)
     seen = []
     for tile in x:
+        if inputs["pixel_values"].dtype == torch.bfloat16:  # of which no byte can be taken back
+            seen.append({"w": tile.shape[1], "h": tile.shape[0], "sha256": ""})
+            continue
         rgb = (tile * std + mean) * 255
         assert np.abs(rgb - rgb.round()).max() < 0.02, "not 8-bit pixels"
         rgb = rgb.round().astype(np.uint8)
@@ -1426,11 +1511,13 @@ def see(model, processor, w, h):
     if "Llava" in type(processor).__name__:
         inputs = cut(processor, prompt, inputs)
     ids = inputs["input_ids"][0].tolist()
-    return golden | {
+    golden |= {
         "ids": runs(ids),
         "tokens": len(ids),
         "tiles": pixels(model, processor, inputs),
-    }, inputs
+    }
+    inputs["pixel_values"] = inputs["pixel_values"].float()
+    return golden, inputs
 
 
 @torch.no_grad()
@@ -1446,11 +1533,13 @@ def look(model, inputs):
     features = (model if hasattr(model, "get_image_features") else model.model).get_image_features(
         **kwargs
     )
+    if model.config.model_type == "llama4":  # whose features are the tower's alone
+        features = model.multi_modal_projector(features.last_hidden_state)
     features = features.pooler_output if hasattr(features, "pooler_output") else features
     if isinstance(features, (list, tuple)):
         features = torch.cat([f.reshape(-1, f.shape[-1]) for f in features])
     golden = {"embeddings": rows(features.reshape(-1, features.shape[-1]))}
-    if hasattr(model.model, "get_rope_index") and "mm_token_type_ids" in inputs:
+    if hasattr(getattr(model, "model", None), "get_rope_index") and "mm_token_type_ids" in inputs:
         p = model.model.get_rope_index(
             inputs["input_ids"],
             mm_token_type_ids=inputs["mm_token_type_ids"],
