@@ -116,7 +116,7 @@ func (spec *ModelSpec) CheckDevice() error {
 			return err
 		}
 	}
-	_, err = spec.towerDevice()
+	_, _, err = spec.towerDevice()
 	return err
 }
 
@@ -141,27 +141,30 @@ func deviceNames(gpus []ggml.Device) string {
 	return "give " + strings.Join(names, ", ") + ", or none for the CPU"
 }
 
-// towerDevice is the GPU of this machine that runs the vision tower, where libmtmd does; nil for
-// the CPU. Backends must have been loaded.
-func (spec *ModelSpec) towerDevice() (*ggml.Device, error) {
+// AutoDevice, as ModelSpec.VisionDevice, means what is faster, as empty does.
+const AutoDevice = "auto"
+
+// towerDevice is the GPU of this machine that may run the vision tower; nil for the CPU. named
+// tells whether the spec names it. Backends must have been loaded.
+func (spec *ModelSpec) towerDevice() (device *ggml.Device, named bool, err error) {
 	switch name := strings.ToLower(strings.TrimSpace(spec.VisionDevice)); name {
 	case NoDevice, "cpu":
-		return nil, nil
-	case "":
+		return nil, true, nil
+	case "", AutoDevice:
 	default:
 		local := ggml.GPUs()
 		chosen, err := choose(spec.VisionDevice, local)
 		switch {
 		case err != nil:
-			return nil, err
+			return nil, true, err
 		case len(chosen) > 1:
-			return nil, badDevice("a vision tower is computed on one device; give one of %s",
+			return nil, true, badDevice("a vision tower is computed on one device; give one of %s",
 				deviceList(local))
-		case spec.Encoder == EncoderNative || spec.Encoder == EncoderPlain:
-			return nil, badDevice("native towers are computed on the CPU; on %s libmtmd computes",
+		case spec.Encoder == EncoderPlain:
+			return nil, true, badDevice("plain towers are computed on the CPU, not on %s",
 				chosen[0].Name)
 		}
-		return &chosen[0], nil
+		return &chosen[0], true, nil
 	}
 	here := *spec
 	here.RPC = "" // nothing is asked of other machines for this
@@ -170,20 +173,20 @@ func (spec *ModelSpec) towerDevice() (*ggml.Device, error) {
 			return strings.HasPrefix(strings.ToUpper(strings.TrimSpace(name)), "RPC")
 		})
 		if here.Device = strings.Join(names, ","); here.Device == "" {
-			return nil, nil
+			return nil, false, nil
 		}
 	}
 	gpus, err := here.gpus(context.Background())
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if gpus == nil {
 		gpus = llama.DefaultGPUs()
 	}
 	if len(gpus) == 0 {
-		return nil, nil
+		return nil, false, nil
 	}
-	return &gpus[0], nil
+	return &gpus[0], false, nil
 }
 
 // onTower is which of the devices runs the vision tower, -1 for none of them.
@@ -191,10 +194,10 @@ func (spec *ModelSpec) onTower(devices []ggml.Device) int {
 	if spec.Projector == "" {
 		return -1
 	}
-	if name, err := chooseEncoder(*spec); err != nil || name != EncoderMtmd {
+	if name, err := chooseEncoder(*spec); err != nil || name == EncoderPlain {
 		return -1
 	}
-	device, err := spec.towerDevice()
+	device, _, err := spec.towerDevice()
 	if err != nil || device == nil {
 		return -1
 	}

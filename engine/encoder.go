@@ -19,10 +19,8 @@ import (
 
 // The encoders that [ModelSpec].Encoder can name.
 const (
-	// native for LLaVA's towers with a class token, and for other described ones without a GPU;
-	// else libmtmd
-	EncoderAuto   = "auto"
-	EncoderNative = "native" // the towers of package vision
+	EncoderAuto   = "auto"   // native for families that package vision describes, else libmtmd
+	EncoderNative = "native" // the towers of package vision, on the CPU or a GPU
 	EncoderMtmd   = "mtmd"   // libmtmd
 	EncoderPlain  = "plain"  // the readable float32 towers of package vision, slow; LLaVA's alone
 )
@@ -49,7 +47,9 @@ func openEncoder(ctx context.Context, spec ModelSpec, lm *llama.Model,
 	}
 	if w := tower.Info().Width; w != lm.NEmbdInp() {
 		tower.Close()
-		return nil, fmt.Errorf("%w: %s makes embeddings %d wide, %s takes %d; use the mmproj file that came with the model", ErrMismatch, path, w, lm.Path(), lm.NEmbdInp())
+		return nil, fmt.Errorf("%w: %s makes embeddings %d wide, %s takes %d; "+
+			"use the mmproj file that came with the model", ErrMismatch, path, w, lm.Path(),
+			lm.NEmbdInp())
 	}
 	if err := checkMarkers(tower, lm.Vocab()); err != nil {
 		tower.Close()
@@ -72,14 +72,13 @@ func openTower(ctx context.Context, name string, spec ModelSpec, lm *llama.Model
 	case EncoderPlain:
 		return either(vision.OpenPlain(spec.Projector, vision.Options{}))
 	}
-	return either(vision.OpenNative(spec.Projector,
-		vision.NativeOptions{Precision: spec.precision(), Threads: e.threads}))
+	return openNative(ctx, spec, e)
 }
 
 // towerDevices are those on which libmtmd may compute: one, or none for the CPU.
 func (spec *ModelSpec) towerDevices() ([]ggml.Device, error) {
 	devices := []ggml.Device{}
-	d, err := spec.towerDevice()
+	d, _, err := spec.towerDevice()
 	if d != nil && err == nil {
 		devices = append(devices, *d)
 	}
@@ -110,7 +109,9 @@ func checkMarkers(tower vision.Encoder, vocab *llama.Vocab) error {
 	}
 	for _, name := range marker.FindAllString(text, -1) {
 		if tokens, err := vocab.Tokenize(name, false, true); err != nil || len(tokens) != 1 {
-			return fmt.Errorf("%w: the language model has no token %s, which stands beside the pictures of a %s projector; use the model that it belongs to", ErrMismatch, name, tower.Info().Projector)
+			return fmt.Errorf("%w: the language model has no token %s, which stands beside the "+
+				"pictures of a %s projector; use the model that it belongs to", ErrMismatch, name,
+				tower.Info().Projector)
 		}
 	}
 	return nil
@@ -146,26 +147,12 @@ func chooseEncoder(spec ModelSpec) (string, error) {
 		return "", fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
 	defer f.Close()
-	info, err := vision.Describe(f)
-	onGPU := false
-	if ggml.Load() == nil {
-		device, err := spec.towerDevice()
-		if err != nil {
-			return "", err
-		}
-		onGPU = device != nil
-	}
+	_, err = vision.Describe(f)
 	switch {
-	case onGPU && spec.VisionDevice != "":
-		return EncoderMtmd, nil // the native ones run on the CPU
 	case errors.Is(err, vision.ErrUnknownTower):
 		return EncoderMtmd, nil
 	case err != nil:
 		return "", fmt.Errorf("%w: %s: %w", ErrModelFile, spec.Projector, err)
-	case info.Family != "clip" && onGPU:
-		// positions are right there, and it runs on the GPU; LLaVA's SigLIP is a block short where
-		// the file names no feature layer
-		return EncoderMtmd, nil
 	}
 	return EncoderNative, nil
 }

@@ -45,8 +45,9 @@ type ModelSpec struct {
 	// RPC names servers of this site, as HOST:PORT with commas between them, that take layers
 	// beside this machine's GPUs; empty for none. Their devices are called RPC0, RPC1 and so on.
 	RPC string
-	// VisionDevice names the GPU that runs the vision tower, by libmtmd; [NoDevice] or "cpu" for
-	// the CPU, empty for the first of the model's where libmtmd runs the tower anyway.
+	// VisionDevice names the GPU that runs the vision tower; [NoDevice] or "cpu" for the CPU. Empty
+	// or [AutoDevice] takes the first of the model's GPUs where that was measured to be faster than
+	// the CPU, or where libmtmd runs the tower.
 	VisionDevice string
 	// MainGPU is the GPU that takes what is not split, TensorSplit the share of layers of each
 	// device, in proportion; nil divides them by free memory.
@@ -132,7 +133,7 @@ type Info struct {
 	Context      int           // length of the KV cache in tokens
 	ContextTrain int           // length that the model was trained for
 	Vision       string        // kind of vision encoder, empty for a text model
-	Encoder      string        // what runs it: "native", "plain" or "mtmd"
+	Encoder      string        // what runs it: "native", "ggml", "plain" or "mtmd"
 	Precision    string        // its arithmetic, where a native tower runs it
 	Devices      []DeviceShare // what lies on devices beside the CPU
 	Sound        string        // kind of the encoder of sounds, empty where there is none
@@ -281,6 +282,7 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 		if err := m.openEncoders(ctx, spec); err != nil {
 			return err
 		}
+		m.countTower()
 	}
 	m.fitContext(spec, &params)
 	if m.adapters, err = openAdapters(m.lm, spec.Adapters); err != nil {

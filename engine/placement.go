@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"slices"
 	"strconv"
@@ -20,6 +19,7 @@ type DeviceShare struct {
 	Device string `json:"device"`           // as "Vulkan0"
 	Server string `json:"server,omitempty"` // of a device on another machine
 	Layers int    `json:"layers"`           // of the language model; its output counts as one
+	Tower  int64  `json:"tower,omitempty"`  // bytes of a vision tower's weights, among Bytes
 	// weights, KV cache, and an estimate of what is computed in
 	Bytes int64 `json:"bytes"`
 	// in the system's memory, as a GPU without memory of its own has it
@@ -244,11 +244,7 @@ func (p *placed) apply(spec *ModelSpec, to *llama.ModelParams) {
 		to.GPULayers = llama.NoGPULayers
 		text = fmt.Sprintf("%s is computed on the CPU: the devices have no room for one of its layers", baseName(spec.Model))
 	}
-	if spec.Notice != nil {
-		spec.Notice(text)
-	} else {
-		slog.Warn(text)
-	}
+	spec.notice("%s", text)
 }
 
 // String lists the devices that take layers.
@@ -267,6 +263,28 @@ func deviceList(devices []ggml.Device) string {
 		names[i] = d.Name
 	}
 	return strings.Join(names, ", ")
+}
+
+// Placement returns what of a model would lie on devices beside the CPU if it were loaded now, and
+// how many layers it has, its output included: 0 where its file does not say. An error is of what
+// the spec names, or of the file.
+func (spec ModelSpec) Placement(ctx context.Context) (shares []DeviceShare, layers int, err error) {
+	if err := ggml.Load(); err != nil {
+		return nil, 0, err
+	}
+	l, err := spec.layout()
+	if err != nil || l == nil {
+		return nil, 0, err
+	}
+	devices, err := spec.gpus(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	p, err := spec.place(devices)
+	if err != nil || p == nil {
+		return nil, len(l.layers), err
+	}
+	return p.shares, p.all, nil
 }
 
 // onDevices is how many bytes of a model lie in memory that is not this system's.

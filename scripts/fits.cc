@@ -21,6 +21,35 @@
   static_assert(std::is_same_v<decltype(of::name), type>, #of "::" #name " has another type")
 #define VALUE(name, value) static_assert(name == value, #name " is no longer " #value)
 
+// Functions of graphs (cgo/ggml/graph).
+FUNCTION(ggml_backend_alloc_ctx_tensors,
+         ggml_backend_buffer_t(struct ggml_context*, ggml_backend_t));
+FUNCTION(ggml_backend_dev_init, ggml_backend_t(ggml_backend_dev_t, const char*));
+FUNCTION(ggml_backend_sched_alloc_graph, bool(ggml_backend_sched_t, struct ggml_cgraph*));
+FUNCTION(ggml_backend_sched_get_n_splits, int(ggml_backend_sched_t));
+FUNCTION(ggml_backend_sched_graph_compute,
+         enum ggml_status(ggml_backend_sched_t, struct ggml_cgraph*));
+FUNCTION(ggml_backend_sched_new,
+         ggml_backend_sched_t(ggml_backend_t*, ggml_backend_buffer_type_t*, int, size_t, bool,
+                              bool));
+FUNCTION(ggml_backend_sched_reset, void(ggml_backend_sched_t));
+FUNCTION(ggml_backend_supports_op, bool(ggml_backend_t, const struct ggml_tensor*));
+FUNCTION(ggml_backend_tensor_set, void(struct ggml_tensor*, const void*, size_t, size_t));
+FUNCTION(ggml_build_forward_expand, void(struct ggml_cgraph*, struct ggml_tensor*));
+FUNCTION(ggml_concat,
+         struct ggml_tensor*(struct ggml_context*, struct ggml_tensor*, struct ggml_tensor*, int));
+FUNCTION(ggml_mul_mat,
+         struct ggml_tensor*(struct ggml_context*, struct ggml_tensor*, struct ggml_tensor*));
+FUNCTION(ggml_norm, struct ggml_tensor*(struct ggml_context*, struct ggml_tensor*, float));
+FUNCTION(ggml_permute,
+         struct ggml_tensor*(struct ggml_context*, struct ggml_tensor*, int, int, int, int));
+FUNCTION(ggml_prec_set_acc, bool(struct ggml_tensor*, enum ggml_prec));
+FUNCTION(ggml_scale_bias,
+         struct ggml_tensor*(struct ggml_context*, struct ggml_tensor*, float, float));
+FUNCTION(ggml_soft_max_ext,
+         struct ggml_tensor*(struct ggml_context*, struct ggml_tensor*, struct ggml_tensor*, float,
+                             float));
+
 // Functions of ggml.h and ggml-backend.h.
 FUNCTION(ggml_backend_buffer_is_host, bool(ggml_backend_buffer_t));
 FUNCTION(ggml_backend_dev_backend_reg, ggml_backend_reg_t(ggml_backend_dev_t));

@@ -42,6 +42,7 @@ type (
 	linear struct {
 		weight matrix    // out x in
 		bias   []float32 // out, or nil
+		source source    // where the weights lie in the file
 	}
 	norm struct {
 		gain, bias []float32 // no bias: an RMS norm
@@ -344,7 +345,7 @@ func (l *loader) readPart(d *description, part *part, in, at int) (y layer) {
 	case part.Interleave && t != nil && len(t.Dims) == 4:
 		y.weight = l.matrix(name, out, at, d.Merge, d.Merge, in, out)
 	default:
-		y.weight = l.matrix(name, out, at)
+		y.weight, y.source = l.matrix(name, out, at), l.source(name)
 	}
 	if part.Bias {
 		y.bias = l.vector(part.Name+".bias", y.weight.Rows)

@@ -15,6 +15,7 @@ func (l linear) thirds() (q, k, v linear) {
 	}
 	for i, to := range []*linear{&q, &k, &v} {
 		to.weight = l.weight.RowRange(i*n, (i+1)*n)
+		to.source = l.source.reordered(n, func(row int) int { return i*n + row })
 		if l.bias != nil {
 			to.bias = l.bias[i*n : (i+1)*n]
 		}
@@ -46,6 +47,9 @@ func (r rotary) pairs(dim int) (from []int) {
 func (l *linear) reorder(heads int, from []int) {
 	dim := l.weight.Rows / heads
 	weight, bias := slices.Clone(l.weight.Data), slices.Clone(l.bias)
+	l.source = l.source.reordered(l.weight.Rows, func(to int) int {
+		return to/dim*dim + from[to%dim]
+	})
 	for to := range l.weight.Rows {
 		at := to/dim*dim + from[to%dim]
 		copy(l.weight.Row(to), weight[at*l.weight.Cols:])
@@ -68,6 +72,7 @@ func (l *linear) scale(by []float32) {
 	if len(by) != l.weight.Rows {
 		return
 	}
+	l.source.scale = by
 	for i, f := range by {
 		for k, row := 0, l.weight.Row(i); k < len(row); k++ {
 			row[k] *= f
@@ -82,6 +87,7 @@ func (l *linear) scale(by []float32) {
 // by side, as a convolution has them, to all channels of a patch.
 func (l *linear) channelsLast(channels int) {
 	patches := l.weight.Cols / channels
+	l.source = source{}
 	row := make([]float32, l.weight.Cols)
 	for i := range l.weight.Rows {
 		copy(row, l.weight.Row(i))

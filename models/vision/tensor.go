@@ -90,7 +90,7 @@ func (l *loader) outputs(name string, transposed bool) int {
 }
 
 func (l *loader) linear(name string, out, in int, bias bool) linear {
-	w := linear{weight: l.matrix(name+".weight", out, in)}
+	w := linear{weight: l.matrix(name+".weight", out, in), source: l.source(name + ".weight")}
 	if bias {
 		w.bias = l.vector(name+".bias", out)
 	}

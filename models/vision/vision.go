@@ -14,7 +14,8 @@
 // A tower is described, not programmed: a description, built from the file, lists its
 // parts. family_*.go make those of CLIP, the tower of LLaVA, SigLIP, and the towers of
 // Gemma 3, SmolVLM and Idefics3, Qwen2-VL, Qwen2.5-VL and Qwen3-VL, InternVL, Pixtral and
-// Mistral 3. [Native] runs every description, over kernels/nn. [Plain], in plain Go,
+// Mistral 3. [Native] runs every description, over kernels/nn, and [Graph] on a device
+// of ggml's. [Plain], in plain Go,
 // float32, over kernels/ref, runs those of CLIP and SigLIP with LLaVA's projector and is
 // what Native is compared with; plain.go holds the whole forward pass. Package libmtmd
 // has an Encoder for the families that are not described.
@@ -204,9 +205,10 @@ type Info struct {
 	// Layout is the treatment of pictures that are not square: "pad", "crop" or "anyres" (package
 	// llava), or a family's rule (package layout); empty where the backend keeps it to itself.
 	Layout string
-	// Backend is the implementation that runs the tower: "plain", "native" or "mtmd".
+	// Backend is the implementation that runs the tower: "plain", "native", "ggml" or "mtmd".
 	Backend string
-	// Precision is the arithmetic of the matrix products: "f32", "bf16" or "int8".
+	// Precision is the arithmetic of the matrix products: "f32", "bf16" or "int8"; of ggml the type
+	// of most weights.
 	Precision string
 	// ImageSize and PatchSize are the sides of a tile and of a patch, in pixels. Towers that take
 	// pictures of any size have an ImageSize to speak of: that of a usual one.

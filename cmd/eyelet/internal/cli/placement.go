@@ -20,7 +20,7 @@ func AddPlacementFlags(f *pflag.FlagSet, spec *engine.ModelSpec) {
 	f.Var((*shares)(&spec.TensorSplit), "tensor-split",
 		"share of the layers that each device gets, in proportion, as 3,1 (default: by free memory)")
 	f.StringVar(&spec.VisionDevice, "vision-device",
-		"", "GPU that runs the vision tower, by libmtmd; none or cpu for the CPU (default: the first GPU where libmtmd runs the tower)")
+		"", "GPU that runs the vision tower; none or cpu for the CPU; auto for what is faster here, measured once (default: auto)")
 	f.Var((*layerCount)(&spec.GPULayers), "gpu-layers",
 		"layers to place on GPUs: a number, all, or none, with which no GPU computes anything")
 }

@@ -79,6 +79,7 @@ func NewShowCommand() *cobra.Command {
 			if stored != nil {
 				summary.Stored = newStoredModel(stored)
 			}
+			summary.place(cmd.Context(), stored)
 			problem := unrunnable(f)
 			if problem != nil {
 				summary.Problem = cli.Describe(problem)
@@ -140,6 +141,8 @@ type Summary struct {
 	// why the model cannot be run, as far as its header tells
 	Problem  string    `json:"problem,omitempty"`
 	Pictures *Pictures `json:"pictures,omitempty"` // of a vision projector
+	// where a language model would lie if it were loaded now; null where that cannot be told
+	Placement *Placement `json:"placement"`
 }
 
 // Pictures says how pictures reach the tower of a vision projector.
@@ -247,6 +250,9 @@ func (s *Summary) print(w io.Writer, tensors bool, width int) error {
 	row("File type", s.FileType)
 	if s.Pictures != nil {
 		row("Pictures", s.Pictures.How)
+	}
+	if s.Placement != nil {
+		row("Placement", s.Placement.String())
 	}
 	row("Parameters", fmt.Sprintf("%s (%d)", cli.CountText(s.Parameters), s.Parameters))
 	if err := t.Flush(); err != nil {

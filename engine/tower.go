@@ -1,0 +1,120 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/models/vision"
+)
+
+// openNative opens a described tower where it is to be computed: on the CPU, on the GPU that the
+// spec names, or where it was measured to be faster.
+func openNative(ctx context.Context, spec ModelSpec, e *Engine) (vision.Encoder, error) {
+	if err := ggml.Load(); err != nil {
+		return nil, err
+	}
+	device, named, err := spec.towerDevice()
+	if err != nil {
+		return nil, err
+	}
+	onCPU := func() (*vision.Native, error) {
+		return vision.OpenNative(spec.Projector, vision.NativeOptions{Precision: spec.precision(),
+			Threads: e.threads})
+	}
+	if device == nil {
+		return either(onCPU())
+	}
+	onDevice := func() (*vision.Graph, error) {
+		return vision.OpenGraph(spec.Projector, vision.GraphOptions{Precision: spec.precision(),
+			Device: device, Threads: e.threads})
+	}
+	if named {
+		tower, err := onDevice()
+		if errors.Is(err, vision.ErrDevice) {
+			return nil, &deviceError{fmt.Errorf("the vision tower cannot lie on %s: %w",
+				device.Name, err), false}
+		}
+		return either(tower, err)
+	}
+	choice := towerChoice{spec: &spec, device: device, threads: e.threads}
+	faster, known := choice.recall()
+	if known && !faster {
+		return either(onCPU())
+	}
+	graph, err := onDevice()
+	if errors.Is(err, vision.ErrDevice) {
+		spec.notice("the vision tower of %s is computed on the CPU: %v", baseName(spec.Model), err)
+		return either(onCPU())
+	}
+	if err != nil || known {
+		return either(graph, err)
+	}
+	native, err := onCPU()
+	if err != nil {
+		graph.Close()
+		return nil, err
+	}
+	slog.Info("measuring once where the vision tower is faster", "device", device.Name)
+	err = e.thread.do(ctx, func() error { return choice.measure(ctx, native, graph) })
+	if err != nil && ctx.Err() != nil {
+		graph.Close()
+		native.Close()
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		spec.notice("the vision tower of %s is computed on the CPU: %v", baseName(spec.Model), err)
+	}
+	if err == nil && choice.faster() {
+		native.Close()
+		return graph, nil
+	}
+	graph.Close()
+	return native, nil
+}
+
+// notice tells the user what is otherwise than was asked for.
+func (spec *ModelSpec) notice(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if spec.Notice != nil {
+		spec.Notice(text)
+	} else {
+		slog.Warn(text)
+	}
+}
+
+// countTower adds what a vision tower takes on a device to what lies there.
+func (m *Model) countTower() {
+	tower, ok := m.vision.(*vision.Graph)
+	if !ok {
+		return
+	}
+	bytes, _ := tower.WeightBytes()
+	i := slices.IndexFunc(m.info.Devices, func(s DeviceShare) bool {
+		return s.Server == "" && s.Device == tower.Device()
+	})
+	if i < 0 {
+		shared := slices.ContainsFunc(ggml.GPUs(), func(d ggml.Device) bool {
+			return d.Name == tower.Device() && d.Type == ggml.IGPU
+		})
+		m.info.Devices = append(slices.Clone(m.info.Devices), DeviceShare{Device: tower.Device(),
+			Shared: shared})
+		i = len(m.info.Devices) - 1
+	}
+	m.info.Devices[i].Bytes += bytes
+	m.info.Devices[i].Tower = bytes
+}
+
+// ratioOf is the median of the device's times as shares of the CPU's, and the largest but one.
+func ratioOf(rounds [][2]float64) (typical, most float64) {
+	all := make([]float64, 0, len(rounds))
+	for _, r := range rounds {
+		all = append(all, r[0]/r[1])
+	}
+	slices.SortFunc(all, func(a, b float64) int { return cmp.Compare(a, b) })
+	return all[len(all)/2], all[len(all)-2]
+}
