@@ -58,7 +58,8 @@ func TestABudgetBoundsTheTokensOfAPicture(t *testing.T) {
 			ImageTokens: Budget{Max: own / 2}}); err != nil || usage.Image > own/4 {
 		t.Errorf("the picture's own: %+v, %v", usage, err)
 	}
-	if _, _, err := m.planPicture(t.Context(), picture, Budget{Min: 5, Max: 4}, &spent{}); !errors.Is(err,
+	if _, _, err := m.planPicture(t.Context(), picture, Budget{Min: 5, Max: 4},
+		&spent{}); !errors.Is(err,
 		ErrRequest) {
 		t.Error(err)
 	}
@@ -97,7 +98,8 @@ func TestABudgetSetsTheTilesOfFamilies(t *testing.T) {
 			keys := map[any]string{}
 			for _, most := range []int{own.Tokens(), own.Tokens() * 3 / 4, own.Tokens() / 2,
 				own.Tokens() / 4, 1} {
-				plan, pictures, err := m.planPicture(t.Context(), picture, Budget{Max: most}, &spent{})
+				plan, pictures, err := m.planPicture(t.Context(), picture, Budget{Max: most},
+					&spent{})
 				if err != nil {
 					t.Fatalf("%s: %v", g.Name, err)
 				}

@@ -94,8 +94,8 @@ func standing(t *testing.T, path string) layout.Standing {
 }
 
 // logTruth says how near a family comes that libmtmd lays out, in slow tests of all pictures. One
-// picture at least must be right, so that what else is wrong is the layout's; but none of Llama 4's,
-// whose tiles lack the tokens between them.
+// picture at least must be right, so that what else is wrong is the layout's; but none of Llama
+// 4's, whose tiles lack the tokens between them.
 func logTruth(t *testing.T, m *Model, g *layouttest.Golden) {
 	t.Helper()
 	if os.Getenv("EYELET_SLOW") == "" {
@@ -307,8 +307,8 @@ func goldenIDs(runs layouttest.Runs) (ids []int32) {
 			picture = r[0]
 		}
 	}
-	// A token that alone stands between rows of pictures, always the same, is one of the projector's
-	// rows; markers of tiles are others each time.
+	// A token that alone stands between rows of pictures, always the same, is one of the
+	// projector's rows; markers of tiles are others each time.
 	between := map[int32]bool{}
 	for i := 1; i < len(runs)-1; i++ {
 		if runs[i][1] == 1 && runs[i-1][0] == picture && runs[i+1][0] == picture {

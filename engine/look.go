@@ -21,8 +21,8 @@ type planner func(*Image) (*vision.Plan, []*media.Picture, error)
 // spent is the time that decoding the pictures of a request took, wherever that was done.
 type spent struct{ decode, preprocess atomic.Int64 }
 
-// planPicture reads a picture's header, and plans what the prompt has in its place. Nothing is decoded:
-// the pictures say how that is done, should their embeddings not be known.
+// planPicture reads a picture's header, and plans what the prompt has in its place. Nothing is
+// decoded: the pictures say how that is done, should their embeddings not be known.
 func (m *Model) planPicture(ctx context.Context, image *Image, budget Budget,
 	t *spent) (*vision.Plan, []*media.Picture, error) {
 	if image.IsSound() && m.ears != nil {

@@ -90,11 +90,11 @@ type Request struct {
 	Client   string
 	Priority int
 	// ContextShift lets an answer go on when the context is full, where the model allows it: half
-	// of what follows its first Keep items is dropped, and the rest moves down. Else the answer ends
-	// there with FinishLength.
+	// of what follows its first Keep items is dropped, and the rest moves down. Else the answer
+	// ends there with FinishLength.
 	ContextShift bool
-	// Keep is how many items of the beginning a context shift leaves alone: 0 means a quarter of the
-	// context, negative all of the prompt.
+	// Keep is how many items of the beginning a context shift leaves alone: 0 means a quarter of
+	// the context, negative all of the prompt.
 	Keep int
 	// NoSpeculation computes one token at a time, and guesses none ahead.
 	NoSpeculation bool

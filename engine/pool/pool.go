@@ -64,10 +64,11 @@ type Pool struct {
 	loader  loader
 	options Options
 
-	mu      sync.Mutex
-	specs   map[string]engine.ModelSpec // what was registered
-	entries map[string]*entry           // models that are loaded, loading or unloading, or waited for
-	queue   []*waiter                   // in the order in which they came
+	mu    sync.Mutex
+	specs map[string]engine.ModelSpec // what was registered
+	// models that are loaded, loading or unloading, or waited for
+	entries map[string]*entry
+	queue   []*waiter // in the order in which they came
 	closed  bool
 	work    sync.WaitGroup // loads and unloads under way; added to under mu while the pool is open
 	once    sync.Once

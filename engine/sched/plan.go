@@ -152,8 +152,8 @@ func (v *view) plan() step {
 			return v.makeRoom(i)
 		}
 	}
-	// Whoever waits for a snapshot has asked for it, so that it is not put off for want of time; one
-	// that is larger than the memory for copies is made when there is no other.
+	// Whoever waits for a snapshot has asked for it, so that it is not put off for want of time;
+	// one that is larger than the memory for copies is made when there is no other.
 	if v.wanted.items > 0 && (v.mayCopy(v.wanted) || v.copied == amount{}) {
 		return step{snapshot: true}
 	}

@@ -52,7 +52,8 @@ func TestPlans(t *testing.T) {
 			step{prompt: []portion{{0, 512}}}},
 
 		{"what will be given up is copied before its cells are taken",
-			view{tasks: []need{prompt, answer}, reader: idle, keep: amount{1e8, 50}}, step{keep: true}},
+			view{tasks: []need{prompt, answer}, reader: idle, keep: amount{1e8, 50}},
+			step{keep: true}},
 		{"but not in more time than the gap leaves", view{tasks: []need{short, answer},
 			reader: idle, keep: amount{3e8, 50}}, step{prompt: []portion{{0, 10}}}},
 		{"with nobody waiting for tokens it is done beside",

@@ -89,7 +89,9 @@ func (v *view) makeRoom(i int) step {
 	if v.tasks[i].held == 0 && len(holders) > 0 {
 		return step{room: roomDrops, task: i}
 	}
-	slices.SortFunc(holders, func(a, b int) int { return cmp.Compare(v.tasks[b].age, v.tasks[a].age) })
+	slices.SortFunc(holders, func(a, b int) int {
+		return cmp.Compare(v.tasks[b].age, v.tasks[a].age)
+	})
 	for _, k := range holders {
 		switch n := &v.tasks[k]; {
 		case n.moved || len(holders) == 1:

@@ -3,7 +3,8 @@
 // such a group has
 //
 //	8 scales and 8 offsets of 16 bits
-//	for each 32 weights, 12 bytes: the integer scales and offsets of 8 rows, as Q4_K has those of 8
+//	for each 32 weights, 12 bytes: the integer scales and offsets of 8 rows, as Q4_K has those
+//	of 8
 //	times 32 weights of one row
 //	1024 bytes of codes: 8 of each row in turn
 //

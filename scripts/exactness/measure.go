@@ -55,7 +55,8 @@ func writeExact(ctx context.Context, o *options, model,
 	defer f.Close()
 	w := bufio.NewWriterSize(f, 1<<20)
 	var sum window
-	err = readWindows(ctx, wide, windows, 0, llama.ContextParams{Threads: o.threads, ExactCache: true,
+	err = readWindows(ctx, wide, windows, 0, llama.ContextParams{Threads: o.threads,
+		ExactCache:     true,
 		FlashAttention: llama.FlashOff}, func(row []float32, next llama.Token, last bool) error {
 		sum.Surprise -= float64(row[next])
 		if last {
