@@ -29,24 +29,25 @@ func openNative(ctx context.Context, spec ModelSpec, e *Engine) (vision.Encoder,
 	if device == nil {
 		return either(onCPU())
 	}
-	onDevice := func() (*vision.Graph, error) {
-		return vision.OpenGraph(spec.Projector, vision.GraphOptions{Precision: spec.precision(),
-			Device: device, Threads: e.threads})
-	}
-	if named {
-		tower, err := onDevice()
-		if errors.Is(err, vision.ErrDevice) {
-			return nil, &deviceError{fmt.Errorf("the vision tower cannot lie on %s: %w",
-				device.Name, err), false}
-		}
-		return either(tower, err)
-	}
 	choice := towerChoice{spec: &spec, device: device, threads: e.threads}
-	faster, known := choice.recall()
-	if known && !faster {
+	known := choice.recall()
+	if known && !named && !choice.faster() {
+		if !choice.right() {
+			spec.notice("the vision tower of %s is computed on the CPU: %v", baseName(spec.Model),
+				choice.fault())
+		}
 		return either(onCPU())
 	}
-	graph, err := onDevice()
+	if known && !choice.right() {
+		return nil, &deviceError{fmt.Errorf("the vision tower cannot lie on %s: %w", device.Name,
+			choice.fault()), false}
+	}
+	graph, err := vision.OpenGraph(spec.Projector, vision.GraphOptions{Precision: spec.precision(),
+		Device: device, Threads: e.threads})
+	if errors.Is(err, vision.ErrDevice) && named {
+		return nil, &deviceError{fmt.Errorf("the vision tower cannot lie on %s: %w", device.Name,
+			err), false}
+	}
 	if errors.Is(err, vision.ErrDevice) {
 		spec.notice("the vision tower of %s is computed on the CPU: %v", baseName(spec.Model), err)
 		return either(onCPU())
@@ -59,21 +60,35 @@ func openNative(ctx context.Context, spec ModelSpec, e *Engine) (vision.Encoder,
 		graph.Close()
 		return nil, err
 	}
-	slog.Info("measuring once where the vision tower is faster", "device", device.Name)
-	err = e.thread.do(ctx, func() error { return choice.measure(ctx, native, graph) })
-	if err != nil && ctx.Err() != nil {
-		graph.Close()
-		native.Close()
-		return nil, ctx.Err()
+	return choice.choose(ctx, e, native, graph, named)
+}
+
+// choose compares a tower on the CPU with the same on the device, closes one and returns the other:
+// the device's where it is right, and either faster or named.
+func (c *towerChoice) choose(ctx context.Context, e *Engine, native *vision.Native,
+	graph *vision.Graph, named bool) (vision.Encoder, error) {
+	slog.Info("comparing once where the vision tower is computed", "device", c.device.Name)
+	err := e.thread.do(ctx, func() error { return c.measure(ctx, native, graph) })
+	if err == nil && !c.right() {
+		err = c.fault()
 	}
-	if err != nil {
-		spec.notice("the vision tower of %s is computed on the CPU: %v", baseName(spec.Model), err)
-	}
-	if err == nil && choice.faster() {
+	if err == nil && (named || c.faster()) {
 		native.Close()
 		return graph, nil
 	}
 	graph.Close()
+	if err == nil {
+		return native, nil
+	}
+	if named || ctx.Err() != nil {
+		native.Close()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, &deviceError{fmt.Errorf("the vision tower cannot lie on %s: %w",
+			c.device.Name, err), false}
+	}
+	c.spec.notice("the vision tower of %s is computed on the CPU: %v", baseName(c.spec.Model), err)
 	return native, nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -28,12 +30,17 @@ const towerRounds = 5
 // every round but one it must be the faster at all. What is unclear stays on the CPU.
 const deviceWinsBelow = 0.95
 
-// towerChoice is whether a device computes a tower faster than the CPU.
+// rowsAgree is the least cosine of a row of the device's to the CPU's. Where both compute rightly,
+// they differ by the types that they multiply in, which is a hundredth of this.
+const rowsAgree = 0.99
+
+// towerChoice is whether a device computes a tower as the CPU does, and faster.
 type towerChoice struct {
 	spec    *ModelSpec
 	device  *ggml.Device
 	threads int
 	rounds  [][2]float64 // seconds of a picture, on the device and on the CPU
+	cosine  float64      // lowest of a row of the device's to the CPU's
 }
 
 // towerKey is what the times depend on. The file in the cache is named by its hash.
@@ -49,12 +56,13 @@ type towerKey struct {
 }
 
 // towerChoiceVersion changes with the way of measuring.
-const towerChoiceVersion = 1
+const towerChoiceVersion = 2
 
 // towerTimes is the document of the file.
 type towerTimes struct {
 	Key    towerKey     `json:"key"`
 	Rounds [][2]float64 `json:"rounds"`
+	Cosine float64      `json:"lowest_cosine"`
 	When   time.Time    `json:"when"`
 }
 
@@ -100,54 +108,93 @@ func (k *towerKey) file() (string, error) {
 	return filepath.Join(dir, "tower-"+hex.EncodeToString(sum[:8])+".json"), nil
 }
 
-// recall returns what was measured before; known is false where nothing was, or the file is not
+// recall reads what was measured before, and reports whether something was, in a file that is
 // whole.
-func (c *towerChoice) recall() (faster, known bool) {
+func (c *towerChoice) recall() (known bool) {
 	key, err := c.key()
 	if err != nil {
-		return false, false
+		return false
 	}
 	path, err := key.file()
 	if err != nil {
-		return false, false
+		return false
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return false, false
+		return false
 	}
 	defer f.Close()
 	var t towerTimes
 	const most = 1 << 16
-	if err := json.NewDecoder(io.LimitReader(f, most)).Decode(&t); err != nil || t.Key != key {
-		return false, false
+	if err := json.NewDecoder(io.LimitReader(f, most)).Decode(&t); err != nil || t.Key != key ||
+		!(t.Cosine >= -1 && t.Cosine <= 1+1e-6) {
+		return false
 	}
-	c.rounds = t.Rounds
 	for _, r := range t.Rounds {
 		if !(r[0] > 0 && r[0] < 1e6 && r[1] > 0 && r[1] < 1e6) {
-			return false, false
+			return false
 		}
 	}
-	return c.faster(), true
+	c.rounds, c.cosine = t.Rounds, t.Cosine
+	return true
 }
 
-// faster tells whether the device is clearly the faster.
+// right tells whether the device computes what the CPU does.
+func (c *towerChoice) right() bool { return c.cosine >= rowsAgree }
+
+// fault is what to say of a device that computes a tower wrongly. Drivers do: products of some
+// shapes come out wrong on them, without an error.
+func (c *towerChoice) fault() error {
+	return fmt.Errorf("%s computes it wrongly: a row of a test picture has a cosine of %.3f to the "+
+		"CPU's", c.device.Name, c.cosine)
+}
+
+// faster tells whether the device is clearly the faster, and right.
 func (c *towerChoice) faster() bool {
-	if len(c.rounds) < towerRounds {
+	if !c.right() || len(c.rounds) < towerRounds {
 		return false
 	}
 	typical, most := ratioOf(c.rounds)
 	return typical < deviceWinsBelow && most < 1
 }
 
-// measure times blocks of a blank picture of the tower's usual size on both, in turns, and keeps
-// what a whole one would take: steps take about equally long. It runs on the compute thread.
+// measure encodes a test picture of the tower's usual size on both, compares the rows, and times
+// both. It runs on the compute thread.
 func (c *towerChoice) measure(ctx context.Context, cpu, device vision.Encoder) error {
 	info := cpu.Info()
-	if info.Blocks < towerRounds+1 {
-		return c.keep()
+	tile := imaging.NewRGB(info.ImageSize, info.ImageSize)
+	noise := rand.New(rand.NewPCG(0, 0))
+	for i := range tile.Pix {
+		tile.Pix[i] = uint8(noise.Uint32())
 	}
-	picture := &vision.Input{Tokens: info.TileTokens,
-		Tiles: []*imaging.RGB{imaging.NewRGB(info.ImageSize, info.ImageSize)}}
+	picture := &vision.Input{Tokens: info.TileTokens, Tiles: []*imaging.RGB{tile}}
+	var rows [2][]float32
+	for i, e := range []vision.Encoder{device, cpu} {
+		var err error
+		if rows[i], err = vision.EncodePart(ctx, e, picture, 0); err != nil {
+			return err
+		}
+	}
+	if c.cosine = 0; len(rows[0]) == len(rows[1]) {
+		// Rows that are no numbers have no cosine.
+		c.cosine = max(-1, vision.Compare(rows[0], rows[1], info.Width).LowestCosine)
+	}
+	if math.IsNaN(c.cosine) {
+		c.cosine = 0
+	}
+	if c.right() && info.Blocks > towerRounds {
+		if err := c.time(ctx, picture, cpu, device); err != nil {
+			return err
+		}
+	}
+	return c.keep()
+}
+
+// time times blocks of a picture on both, in turns: what a whole one would take, since steps take
+// about equally long.
+func (c *towerChoice) time(ctx context.Context, picture *vision.Input,
+	cpu, device vision.Encoder) error {
+	info := cpu.Info()
 	var jobs [2]vision.Job
 	var steps, totals [2]int // about those of a block, and all
 	for i, e := range []vision.Encoder{device, cpu} {
@@ -175,7 +222,7 @@ func (c *towerChoice) measure(ctx context.Context, cpu, device vision.Encoder) e
 		}
 		c.rounds = append(c.rounds, round)
 	}
-	return c.keep()
+	return nil
 }
 
 // keep writes the file; what cannot be kept is measured again the next time.
@@ -188,7 +235,7 @@ func (c *towerChoice) keep() error {
 	if err != nil {
 		return nil
 	}
-	text, err := json.Marshal(towerTimes{key, c.rounds, time.Now()})
+	text, err := json.Marshal(towerTimes{key, c.rounds, c.cosine, time.Now()})
 	if err != nil {
 		return err
 	}

@@ -2,9 +2,11 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
@@ -25,12 +27,15 @@ func TestADeviceMustBeClearlyFasterForATower(t *testing.T) {
 		"too few rounds":                     {[]float64{0.1, 0.1}, false},
 		"nothing measured at all":            {nil, false},
 	} {
-		choice := towerChoice{}
+		choice := towerChoice{cosine: 1}
 		for _, r := range c.ratios {
 			choice.rounds = append(choice.rounds, [2]float64{r * 0.01, 0.01})
 		}
 		if choice.faster() != c.want {
 			t.Errorf("%s: %v", name, choice.faster())
+		}
+		if choice.cosine = 0.9; choice.faster() {
+			t.Errorf("%s, with wrong rows: it counts as faster", name)
 		}
 	}
 }
@@ -64,7 +69,7 @@ func TestWhereATowerIsFasterIsMeasuredOnceAndKept(t *testing.T) {
 		return &towerChoice{spec: &ModelSpec{Projector: path}, device: &cpu, threads: threads}
 	}
 	first := again(2)
-	if _, known := first.recall(); known {
+	if first.recall() {
 		t.Fatal("known before it was measured")
 	}
 	stopped, stop := context.WithCancel(t.Context())
@@ -79,11 +84,14 @@ func TestWhereATowerIsFasterIsMeasuredOnceAndKept(t *testing.T) {
 		t.Fatalf("%d rounds, %+v", len(first.rounds), graph.Stats())
 	}
 	second := again(2)
-	faster, known := second.recall()
-	if !known || faster != first.faster() || !slices.Equal(second.rounds, first.rounds) {
-		t.Errorf("%v, %v, %v; measured %v", faster, known, second.rounds, first.rounds)
+	if !second.recall() || second.cosine != first.cosine ||
+		!slices.Equal(second.rounds, first.rounds) {
+		t.Errorf("%v; measured %v", second, first)
 	}
-	if _, known := again(3).recall(); known {
+	if !first.right() {
+		t.Errorf("rows of two right towers have a cosine of %v", first.cosine)
+	}
+	if again(3).recall() {
 		t.Error("known for another number of threads")
 	}
 	files, _ := filepath.Glob(filepath.Join(os.Getenv("EYELET_CACHE"), "tower-*.json"))
@@ -94,8 +102,55 @@ func TestWhereATowerIsFasterIsMeasuredOnceAndKept(t *testing.T) {
 		if err := os.WriteFile(files[0], []byte(damage), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, known := again(2).recall(); known {
+		if again(2).recall() {
 			t.Errorf("known from %q", damage)
 		}
+	}
+}
+
+// A tower with more heads stands for a device that multiplies wrongly.
+func TestADeviceThatComputesATowerWronglyIsNotTaken(t *testing.T) {
+	t.Setenv("EYELET_CACHE", t.TempDir())
+	if err := ggml.Load(); err != nil {
+		t.Fatal(err)
+	}
+	shape := visiontest.Spec{Family: "clip", ImageSize: 28, PatchSize: 14, Hidden: 64, FF: 128,
+		Heads: 2, Blocks: 8, Width: 32}
+	path, other := filepath.Join(t.TempDir(), "mmproj.gguf"), filepath.Join(t.TempDir(), "o.gguf")
+	wrong := shape
+	wrong.Heads = 4
+	if err := errors.Join(shape.WriteFile(path, 0), wrong.WriteFile(other, 0)); err != nil {
+		t.Fatal(err)
+	}
+	cpu := ggml.Devices()[0]
+	e, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for _, named := range []bool{false, true} {
+		native, err := vision.OpenNative(path, vision.NativeOptions{Threads: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		graph, err := vision.OpenGraph(other, vision.GraphOptions{Threads: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := ""
+		c := &towerChoice{spec: &ModelSpec{Projector: path, Notice: func(s string) { said = s }},
+			device: &cpu, threads: 2}
+		tower, err := c.choose(t.Context(), e, native, graph, named)
+		if named {
+			if fault := new(deviceError); !errors.As(err, &fault) || tower != nil {
+				t.Errorf("named: %v, %v", tower, err)
+			}
+			continue
+		}
+		if err != nil || tower != vision.Encoder(native) ||
+			!strings.Contains(said, "computes it wrongly") {
+			t.Errorf("%v, %v, said %q", tower, err, said)
+		}
+		tower.Close()
 	}
 }
