@@ -9,8 +9,8 @@ import (
 
 // description says what a tower and its projector are made of: all that the metadata and the names
 // of the tensors tell. Two executors, [Native] and [Graph], run every description, and [Plain]
-// those without the parts that came after SigLIP. Families make one in files of their own (family_*.go), by
-// setting what is not as in a plain transformer. All fields go into the identity.
+// those without the parts that came after SigLIP. Families make one in files of their own
+// (family_*.go), by setting what is not as in a plain transformer. All fields go into the identity.
 type description struct {
 	Layout    Layout
 	Family    string // of the tower

@@ -117,7 +117,9 @@ func TestWhatDoesNotFitIsAnError(t *testing.T) {
 		"a sum with a longer one":     func(g *Graph) *Tensor { return g.Add(x, deep) },
 		"a shape of more elements":    func(g *Graph) *Tensor { return g.Reshape(x, 5, 5) },
 		"a shape of nothing":          func(g *Graph) *Tensor { return g.Reshape(x, 0, 24) },
-		"a shape of five dimensions":  func(g *Graph) *Tensor { return g.Reshape(x, 1, 1, 1, 4, 6) },
+		"a shape of five dimensions": func(g *Graph) *Tensor {
+			return g.Reshape(x, 1, 1, 1, 4, 6)
+		},
 		"a view beyond the end": func(g *Graph) *Tensor {
 			return g.View(x, [4]int{0, 5, 0, 0}, [4]int{4, 2, 1, 1})
 		},
