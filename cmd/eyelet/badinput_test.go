@@ -92,6 +92,7 @@ type badInput struct {
 }
 
 func TestBadInputIsExplainedInOneSentence(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := badInputs(t)
 	before := contents(t, dir)

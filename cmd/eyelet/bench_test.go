@@ -8,6 +8,7 @@ import (
 )
 
 func TestBenchVisionPrintsTheContestants(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	o := eyelet(t, "bench", "vision", "--rounds", "1", "--tiles", "1,2", "--precision", "f32,int8",
 		"-t", "1")
@@ -27,6 +28,7 @@ func TestBenchVisionPrintsTheContestants(t *testing.T) {
 }
 
 func TestBenchVisionJSONIsTheReport(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	o := eyelet(t, "bench", "vision", "--quick", "--json", "--backend", "native", "--mmproj",
 		seedProjector, "--image", demo+"/black-star.png")

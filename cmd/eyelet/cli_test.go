@@ -60,6 +60,15 @@ func buildAndTest(m *testing.M) int {
 	return m.Run()
 }
 
+// skipWithoutConcurrency skips a test in "make test-race" that runs many processes whose goroutines
+// share nothing that other tests do not; "make test-go" runs it.
+func skipWithoutConcurrency(t *testing.T) {
+	t.Helper()
+	if raceFlags != nil && testing.Short() {
+		t.Skip("its many processes are run without the race detector alone")
+	}
+}
+
 // invocation is one run of the program.
 type invocation struct {
 	args  []string

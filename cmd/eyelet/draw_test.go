@@ -79,6 +79,7 @@ func TestDrawWritesPictures(t *testing.T) {
 }
 
 func TestDrawSaysWhatIsWrong(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	env, dir := drawer(t, "echo '[ERROR] x.cpp:1    - out of luck' >&2; exit 1")
 	out := filepath.Join(dir, "x.png")
@@ -196,6 +197,7 @@ func TestModelsThatDrawAreShownAndRefused(t *testing.T) {
 
 // TestPartsOfAModelThatDraws: given with the file, or imported with it and carried in a bundle.
 func TestPartsOfAModelThatDraws(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	env, dir := drawer(t, paints)
 	model, parts, err := diffusiontest.WriteTinyParts(dir)

@@ -9,6 +9,7 @@ import (
 )
 
 func TestEveryCommandHasAnExampleThatNamesIt(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	for _, cmd := range newRootCommand().Commands() {
 		if cmd.Name() == "help" {

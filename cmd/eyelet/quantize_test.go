@@ -12,6 +12,7 @@ import (
 )
 
 func TestQuantizeWritesModelsThatRun(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := t.TempDir()
 	model, projector := filepath.Join(dir, "q5.gguf"), filepath.Join(dir, "mmproj.gguf")
@@ -52,6 +53,7 @@ func TestQuantizeWritesModelsThatRun(t *testing.T) {
 }
 
 func TestQuantizeSearchesWithinAnErrorAndASize(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	for _, tt := range []struct {
 		args  []string
@@ -73,6 +75,7 @@ func TestQuantizeSearchesWithinAnErrorAndASize(t *testing.T) {
 }
 
 func TestQuantizeSaysWhatIsWrong(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out.gguf")
