@@ -406,6 +406,8 @@ func (m *Model) fitContext(spec ModelSpec, p *llama.ContextParams) {
 			p.NCtx = min(p.NCtx, train)
 		}
 	}
+	// libllama makes 256 cells of fewer, but asserts before that each sequence has one.
+	p.NCtx = max(p.NCtx, p.NSeqMax)
 	if m.vision != nil && m.vision.Info().Whole > 0 {
 		// Pictures that attend to themselves in both directions go through in one piece.
 		p.NUBatch = max(512, m.vision.Info().Whole)
