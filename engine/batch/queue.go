@@ -20,6 +20,8 @@ import (
 var (
 	// ErrInUse marks the folder of a queue that another program has open.
 	ErrInUse = errors.New("batch: the queue is in use by another program")
+	// ErrConfig marks a file of NATS's configuration that cannot be read.
+	ErrConfig = errors.New("batch: bad configuration")
 	// ErrNoRoom marks a queue whose disk or limit is full.
 	ErrNoRoom = errors.New("batch: the queue has no room left")
 	// ErrQueue marks a queue that cannot be reached or does not work.

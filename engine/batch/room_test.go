@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // A disk that is full for everything has the batch wait, and an item that is too large for what is
@@ -139,3 +141,18 @@ func TestJetStreamOutlivesAFullDisk(t *testing.T) {
 type neverEnding struct{}
 
 func (neverEnding) Read(p []byte) (int, error) { return len(p), nil }
+
+// A store without room for a stream or a consumer says no more than that making it failed.
+func TestAFullDiskIsSeenBehindOtherFaults(t *testing.T) {
+	q := embedded(t, t.TempDir())
+	free := int64(1 << 40)
+	q.disk.free = func() int64 { return free }
+	fault := &jetstream.APIError{Code: 500, Description: "error creating store for consumer"}
+	if err := q.fault("the consumers", fault); !errors.Is(err, ErrQueue) {
+		t.Error(err)
+	}
+	free = 1000
+	if err := q.fault("the consumers", fault); !errors.Is(err, ErrNoRoom) {
+		t.Error(err)
+	}
+}

@@ -23,13 +23,14 @@ type ServeOptions struct {
 }
 
 // Serve runs a queue that others reach, a NATS server with JetStream, until ctx is done. It calls
-// ready with the address once it listens. Errors wrap ErrInUse or ErrQueue.
+// ready with the address once it listens. Errors wrap ErrInUse, ErrConfig
+// or ErrQueue.
 func Serve(ctx context.Context, o ServeOptions, ready func(address string)) error {
 	options := &natsd.Options{}
 	if o.Config != "" {
 		var err error
 		if options, err = natsd.ProcessConfigFile(o.Config); err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrQueue, o.Config, err)
+			return fmt.Errorf("%w: %w", ErrConfig, err)
 		}
 	}
 	options.NoSigs, options.NoLog, options.JetStream = true, true, true

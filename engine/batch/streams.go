@@ -365,7 +365,8 @@ func (q *Queue) fault(what string, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
-	case q.disk != nil && (q.disk.sick.Load() || !q.embedded.JetStreamEnabled()):
+	case q.disk != nil && (q.disk.sick.Load() || !q.embedded.JetStreamEnabled() ||
+		q.disk.fits(0, false) != nil):
 		return q.disk.full()
 	}
 	api, ok := errors.AsType[*jetstream.APIError](err)
