@@ -120,6 +120,8 @@ func TestQuantizeSaysWhatIsWrong(t *testing.T) {
 		{[]string{seedProjector, "-o", out, "--target-size", "much"}, 2, []string{"--target-size"}},
 		{[]string{seedProjector, "-o", out, "--target-size", "1KB"}, 4,
 			[]string{"allow fewer bits"}},
+		{[]string{seedModel, "-o", out, "--type", "q4_0", "--allow-requantize", "--tensor",
+			"(=q8_0"}, 2, []string{`the pattern "("`, "regular expression"}},
 		{[]string{filepath.Join(dir, "none.gguf"), "-o", out, "--type", "q8_0"}, 3,
 			[]string{"check the path"}},
 		{[]string{bad, "-o", out, "--type", "q8_0"}, 3, []string{"GGUF"}},

@@ -39,10 +39,33 @@ type Options struct {
 // suffix ends the hidden names.
 const suffix = ".tmp"
 
+// ErrNotRegular marks a place where something stands that is neither a file nor a folder, as a
+// device.
+var ErrNotRegular = errors.New("it is no regular file")
+
+// Check says why no file may take a place: a rename would replace even a device. A place where
+// nothing stands may be taken. Errors are of type [*fs.PathError] and wrap [syscall.EISDIR] or
+// ErrNotRegular.
+func Check(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil // creating the file tells what is wrong
+	case info.IsDir():
+		return &fs.PathError{Op: "create", Path: path, Err: syscall.EISDIR}
+	case !info.Mode().IsRegular():
+		return &fs.PathError{Op: "create", Path: path, Err: ErrNotRegular}
+	}
+	return nil
+}
+
 // Write writes a file with what write writes. An error of write comes back as it is, and other
 // errors are of type [*fs.PathError] with the path that was given. After an error the place is as
 // it was.
 func Write(path string, o Options, write func(io.Writer) error) error {
+	if err := Check(path); err != nil {
+		return err
+	}
 	f, err := create(path, cmp.Or(o.Perm, 0o666))
 	if err != nil {
 		return named(err, "create", path)
@@ -78,12 +101,17 @@ func Write(path string, o Options, write func(io.Writer) error) error {
 	return nil
 }
 
+// longestName is how many bytes a file's name may have on the usual file systems.
+const longestName = 255
+
 // create makes a file of a new name. It is not os.CreateTemp, whose files only their owner may
 // read.
 func create(path string, perm fs.FileMode) (f *os.File, err error) {
+	base := filepath.Base(path)
+	base = base[:min(len(base), longestName-len(".."+suffix)-16)]
 	for range 100 {
-		name := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%016x%s", filepath.Base(path),
-			rand.Uint64(), suffix))
+		name := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%016x%s", base, rand.Uint64(),
+			suffix))
 		if f, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL,
 			perm); !errors.Is(err, fs.ErrExist) {
 			break

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -71,6 +72,32 @@ func TestErrorsNameThePathThatWasGiven(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Error(left, err)
+	}
+}
+
+func TestOnlyFilesAreReplaced(t *testing.T) {
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Skip(err)
+	}
+	for path, want := range map[string]error{pipe: ErrNotRegular, dir: syscall.EISDIR} {
+		for _, err := range []error{Check(path), Write(path, Options{}, text("x"))} {
+			if p, ok := errors.AsType[*fs.PathError](err); !ok || p.Path != path ||
+				!errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", path, err, want)
+			}
+		}
+	}
+	if info, err := os.Lstat(pipe); err != nil || info.Mode().Type() != fs.ModeNamedPipe {
+		t.Error("the pipe was replaced:", info, err)
+	}
+}
+
+func TestTheLongestNames(t *testing.T) {
+	path := filepath.Join(t.TempDir(), strings.Repeat("n", longestName))
+	if err := Write(path, Options{}, text("x")); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/hf"
 	"github.com/eyelet-engine/eyelet/models/safetensors"
@@ -209,6 +210,9 @@ func writeAll(outputs []*output, progress func(done, total int64)) (err error) {
 		out.tell = tell
 		path := fmt.Sprintf("%s.%016x.part", out.path, rand.Uint64())
 		if err := out.w.WriteFile(path); err != nil {
+			if p, ok := errors.AsType[*fs.PathError](err); ok && p.Path == path {
+				err = p.Err // the name of the moment would only confuse
+			}
 			return fmt.Errorf("convert: writing %s: %w", out.path, err)
 		}
 		temporary = append(temporary, path)
@@ -218,15 +222,17 @@ func writeAll(outputs []*output, progress func(done, total int64)) (err error) {
 		}
 		out.written = info.Size()
 	}
+	for _, out := range outputs {
+		if err := atomicfile.Check(out.path); err != nil {
+			return fmt.Errorf("convert: %w", err)
+		}
+	}
 	for i, out := range outputs {
 		if err := os.Rename(temporary[i], out.path); err != nil {
 			return fmt.Errorf("convert: %w", err)
 		}
 		// The file is in place: a folder that cannot be synced only makes the rename less durable.
-		if dir, err := os.Open(filepath.Dir(out.path)); err == nil {
-			_ = dir.Sync()
-			dir.Close()
-		}
+		_ = atomicfile.SyncFolder(filepath.Dir(out.path))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/imatrix"
 )
@@ -48,7 +49,7 @@ func askLibllama(ctx context.Context, f *gguf.File, p llama.QuantizeParams) (*Pl
 	}
 	plans, err := llama.PlanQuantize(ctx, f.Path(), p)
 	if err != nil {
-		return nil, explain(f, err)
+		return nil, explain(f, p, err)
 	}
 	plan := &Plan{File: f}
 	for _, t := range plans {
@@ -142,11 +143,14 @@ func Language(ctx context.Context, f *gguf.File, out string, p llama.QuantizePar
 	if err := CheckSpace(out, plan.Bytes()); err != nil {
 		return nil, err
 	}
+	if err := atomicfile.Check(out); err != nil {
+		return nil, fmt.Errorf("quantize: %w", err)
+	}
 	if !p.KeepSplit && !p.Copy {
 		return plan.writeLanguage(ctx, out, p, keys)
 	}
 	if err := llama.Quantize(ctx, f.Path(), out, p); err != nil {
-		return nil, explain(f, err)
+		return nil, explain(f, p, err)
 	}
 	if _, err := os.Stat(out); p.KeepSplit && errors.Is(err, os.ErrNotExist) {
 		if first, _ := filepath.Glob(strings.TrimSuffix(out, ".gguf") +
@@ -157,9 +161,9 @@ func Language(ctx context.Context, f *gguf.File, out string, p llama.QuantizePar
 	return Sum(ctx, out)
 }
 
-// explain adds what can be done about a quantized source, and about a mixture that wants to know
-// what matters.
-func explain(f *gguf.File, err error) error {
+// explain adds what can be done about a quantized source, about a mixture that wants to know what
+// matters, and about a rule that is no regular expression.
+func explain(f *gguf.File, p llama.QuantizeParams, err error) error {
 	switch {
 	case err == nil:
 	case strings.Contains(err.Error(), "requantizing"):
@@ -170,6 +174,11 @@ func explain(f *gguf.File, err error) error {
 		return fmt.Errorf("quantize: %s: %w: its rows are no whole blocks of %s, and libllama knows no other type for that mixture", firstMisfit(f, name), ErrOptions, name)
 	case strings.Contains(err.Error(), "importance matrix"):
 		return fmt.Errorf("quantize: %w: %w: collect one and give it", ErrOptions, err)
+	}
+	for _, t := range p.TensorTypes {
+		if _, bad := regexp.Compile(t.Pattern); bad != nil && err != nil {
+			return fmt.Errorf("quantize: %w: the pattern %q: %w", ErrOptions, t.Pattern, err)
+		}
 	}
 	return err
 }

@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -68,9 +70,15 @@ func digestOf(h hash.Hash) store.Digest {
 // names when all are complete. It returns them. Every file of a model is compared with its digest
 // on the way: a damaged store makes no bundle.
 func Export(ctx context.Context, path string, o ExportOptions) ([]string, error) {
+	if err := atomicfile.Check(path); err != nil && o.VolumeSize == 0 {
+		return nil, fmt.Errorf("bundle: %w", err) // before gigabytes are read
+	}
 	scratch, err := os.MkdirTemp(dirOf(path), ".eyelet-export-*")
 	if err != nil {
-		return nil, fmt.Errorf("bundle: %w", err)
+		if p, ok := errors.AsType[*fs.PathError](err); ok {
+			err = p.Err
+		}
+		return nil, fmt.Errorf("bundle: %w", &fs.PathError{Op: "create", Path: path, Err: err})
 	}
 	defer os.RemoveAll(scratch)
 	index, members, err := o.plan(ctx, scratch)

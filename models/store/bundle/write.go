@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
 
 // dirOf returns the folder of a path.
@@ -96,6 +98,9 @@ func (w *volumeWriter) finish(ctx context.Context, key *SecretKey) (made []strin
 		}
 	}()
 	place := func(file, path string) error {
+		if err := atomicfile.Check(path); err != nil {
+			return fmt.Errorf("bundle: %w", err)
+		}
 		if err := os.Rename(file, path); err != nil {
 			return fmt.Errorf("bundle: %w", err)
 		}

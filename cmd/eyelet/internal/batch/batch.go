@@ -239,6 +239,8 @@ func (o *batchOptions) checkOutput(args []string) error {
 		return nil // there is none, or making it says what is wrong
 	case info.IsDir():
 		return cli.Inputf("-o %s is a folder; name a file", o.output)
+	case !info.Mode().IsRegular():
+		return cli.Inputf("-o %s is no regular file; name another", o.output)
 	}
 	for _, path := range slices.Concat(args, o.lists, []string{o.schema}) {
 		if other, err := os.Stat(path); err == nil && os.SameFile(info, other) {

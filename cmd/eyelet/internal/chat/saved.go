@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"unsafe"
 
@@ -76,8 +75,8 @@ func saveConversation(path, model string, messages []engine.Message) error {
 		}
 		saved.Messages = append(saved.Messages, sm)
 	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return cli.Inputf("%s is no regular file; give the name of a file for the conversation", path)
+	if err := cli.CheckOutput(path, "the conversation"); err != nil {
+		return err
 	}
 	return cli.WriteFile(path, 0o600, func(w io.Writer) error { return cli.WriteJSON(w, saved) })
 }

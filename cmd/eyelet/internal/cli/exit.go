@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,6 +21,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/draw"
 	"github.com/eyelet-engine/eyelet/engine/faults"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 	"github.com/eyelet-engine/eyelet/models/convert"
 	"github.com/eyelet-engine/eyelet/models/diffusion"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -60,7 +62,7 @@ func (e *UsageError) Error() string {
 
 func (e *UsageError) Unwrap() error { return e.Err }
 
-// Usagef makes a usageError.
+// Usagef makes a [UsageError].
 func Usagef(format string, args ...any) error {
 	return &UsageError{Err: fmt.Errorf(format, args...)}
 }
@@ -74,7 +76,7 @@ type InputError struct {
 func (e *InputError) Error() string { return e.Err.Error() }
 func (e *InputError) Unwrap() error { return e.Err }
 
-// Inputf makes an inputError.
+// Inputf makes an [InputError].
 func Inputf(format string, args ...any) error {
 	return &InputError{Err: fmt.Errorf(format, args...)}
 }
@@ -126,7 +128,9 @@ var classes = []struct {
 		store.ErrDigest, store.ErrPolicy, store.ErrForeign,
 		diffusion.ErrNotDiffusion, diffusion.ErrPart, diffusion.ErrUnsupported, draw.ErrImage,
 		imaging.ErrNotImage, imaging.ErrTooLarge, imaging.ErrDamaged,
-		fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR,
+		atomicfile.ErrNotRegular, batch.ErrConfig,
+		fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR, syscall.ENOTDIR, syscall.EROFS,
+		syscall.ENAMETOOLONG, syscall.ELOOP,
 	})},
 }
 
@@ -166,13 +170,16 @@ func Describe(err error) string {
 	// options" are for callers in Go.
 	message := faults.Text(err)
 	message = withoutCalls(message, err)
-	message = strings.TrimPrefix(strings.TrimPrefix(message, "bad request: "), "bad options: ")
+	message = callersWords.ReplaceAllString(message, "$1")
 	message = withFlags(message)
 	if remedy := remedyFor(err); remedy != "" {
 		message += "; " + remedy
 	}
 	return Printable(message)
 }
+
+// callersWords match "bad request" and "bad options" among the parts of a message.
+var callersWords = regexp.MustCompile(`(^|: )bad (?:request|options): |: bad (?:request|options)\b`)
 
 // withoutCalls leaves out which call of the system failed on a path, and the path where it stands
 // twice.
@@ -221,7 +228,7 @@ func withFlags(message string) string {
 	return message
 }
 
-// ErrSilent ends a command with exitFailure after it has said itself what is wrong.
+// ErrSilent ends a command with [ExitFailure] after it has said itself what is wrong.
 var ErrSilent = errors.New("already reported")
 
 // remedyFor returns what to do about an error whose message cannot know it.
@@ -268,6 +275,8 @@ func remedyFor(err error) string {
 		return `"eyelet rpc --help" tells how machines lend to each other`
 	case batch.Absent(err):
 		return `check the address of --nats, or start "eyelet queue" or nats-server there`
+	case errors.Is(err, atomicfile.ErrNotRegular):
+		return "name another"
 	case errors.Is(err, llama.ErrNoRoom):
 		return "give it a longer --ctx"
 	}

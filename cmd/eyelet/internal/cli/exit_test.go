@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/rpc"
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/batch"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/quantize"
 )
 
 func TestExitCode(t *testing.T) {
@@ -27,6 +30,13 @@ func TestExitCode(t *testing.T) {
 		{"a contradictory request", engine.ErrRequest, 2},
 		{"a file that the command refuses", Inputf("x.txt is no picture"), 3},
 		{"a missing file", &fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}, 3},
+		{"a folder that cannot be written", &fs.PathError{Op: "open", Path: "x",
+			Err: syscall.EROFS}, 3},
+		{"a path through a file", &fs.PathError{Op: "open", Path: "x", Err: syscall.ENOTDIR}, 3},
+		{"a name that is too long", &fs.PathError{Op: "open", Path: "x",
+			Err: syscall.ENAMETOOLONG}, 3},
+		{"a full disk", &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, 5},
+		{"a configuration of the queue", batch.ErrConfig, 3},
 		{"a damaged model", engine.ErrModelFile, 3},
 		{"a truncated model", gguf.ErrTruncated, 3},
 		{"a picture that is none", imaging.ErrNotImage, 3},
@@ -89,6 +99,11 @@ func TestDescribe(t *testing.T) {
 			imaging.ErrNotImage), "bad picture: a.png: not an image; supported: PNG"},
 		{"what --rpc takes", fmt.Errorf("%w \"a b\"",
 			rpc.ErrAddress), `bad address "a b"; --rpc takes HOST or HOST:PORT of each machine once, with commas between them`},
+		{"nothing for callers in Go", fmt.Errorf("quantize: a.gguf is quantized already: %w; no",
+			quantize.ErrOptions), "a.gguf is quantized already; no"},
+		{"nothing for callers in Go, before what they did", fmt.Errorf(
+			"quantize: a.weight: %w: rows of 3", quantize.ErrOptions), "a.weight: rows of 3"},
+		{"nothing for callers in Go at the start", fmt.Errorf("%w: no", engine.ErrRequest), "no"},
 		{"nothing that moves the cursor", errors.New("a\x1b[2Jb"), `a\x1b[2Jb`},
 	}
 	for _, test := range tests {

@@ -75,6 +75,18 @@ func HasMagic(path, magic string) bool {
 	return err == nil && string(head) == magic
 }
 
+// CheckOutput finds out, before anything is computed, whether a file can be written at path. what
+// is what it will hold, as "the embeddings".
+func CheckOutput(path, what string) error {
+	if err := atomicfile.Check(path); err != nil {
+		return Inputf("%s is no regular file; give the name of a file for %s", path, what)
+	}
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		return Inputf("%s: there is no folder %s", path, filepath.Dir(path))
+	}
+	return nil
+}
+
 // WriteFile writes a file, whole or not at all. Where a link stands, the file that it names is
 // written. A new file gets perm, as far as the user gives new files any.
 func WriteFile(path string, perm os.FileMode, write func(io.Writer) error) error {

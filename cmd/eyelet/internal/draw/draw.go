@@ -278,11 +278,8 @@ func (o *drawOptions) paths() (paths []string, err error) {
 	}
 	for i := range o.request.Count {
 		path := cli.NumberedName(out, i, o.request.Count)
-		if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-			return nil, cli.Inputf("%s is no regular file; give --out the name of a PNG file", path)
-		}
-		if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-			return nil, cli.Inputf("%s: there is no folder %s", path, filepath.Dir(path))
+		if err := cli.CheckOutput(path, "the picture"); err != nil {
+			return nil, err
 		}
 		paths = append(paths, path)
 	}

@@ -117,7 +117,8 @@ func (o *encodeOptions) check(stdin io.Reader) (err error) {
 		if o.out == "" {
 			break
 		}
-		if err := checkNpyPath(cli.NumberedName(o.out, i, len(o.images))); err != nil {
+		if err := cli.CheckOutput(cli.NumberedName(o.out, i, len(o.images)),
+			"the embeddings"); err != nil {
 			return err
 		}
 	}

@@ -1,10 +1,12 @@
 package models
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -126,6 +128,14 @@ func runConvert(cmd *cobra.Command, dir string, o *convertOptions) error {
 	typ, err := o.parse()
 	if err != nil {
 		return err
+	}
+	for _, out := range []string{o.out, cmp.Or(o.mmproj, o.out)} {
+		if _, err := os.Lstat(out); err == nil && !o.force {
+			continue // which is refused for all kinds of things
+		}
+		if err := cli.CheckOutput(out, "the model"); err != nil {
+			return err
+		}
 	}
 	w := cli.StartProgress(cmd.ErrOrStderr(), "converting "+cli.Printable(dir), o.quiet || o.json)
 	result, err := convert.Run(cmd.Context(), convert.Options{

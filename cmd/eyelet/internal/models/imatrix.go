@@ -105,6 +105,9 @@ func runImatrix(cmd *cobra.Command, o bench.ImatrixOptions, images []string, out
 	if _, err := os.Lstat(out); !cli.BoolFlag(cmd, "force") && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w", out, convert.ErrExists)
 	}
+	if err := cli.CheckOutput(out, "the matrix"); err != nil {
+		return err
+	}
 	e, err := engine.New(engine.Options{Threads: o.Threads})
 	if err != nil {
 		return err

@@ -195,6 +195,11 @@ func runQuantize(cmd *cobra.Command, path string, o *quantizeOptions) error {
 		fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w", o.out, convert.ErrExists)
 	}
+	if !o.dryRun {
+		if err := cli.CheckOutput(o.out, "the model"); err != nil {
+			return err
+		}
+	}
 	f, err := gguf.Open(path)
 	if err != nil {
 		return err

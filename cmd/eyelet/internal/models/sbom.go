@@ -2,7 +2,7 @@ package models
 
 import (
 	"fmt"
-	"os"
+	"io"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
@@ -39,7 +39,10 @@ source that their metadata claims.`,
 				return err
 			}
 			if out != "" && out != "-" {
-				return os.WriteFile(out, doc.Data, 0o666)
+				return cli.WriteFile(out, 0o666, func(w io.Writer) error {
+					_, err := w.Write(doc.Data)
+					return err
+				})
 			}
 			_, err = cmd.OutOrStdout().Write(doc.Data)
 			return err
