@@ -159,6 +159,8 @@ var badFiles = []badInput{
 	{"the second of two pictures bad", "--image good.png --image cut.png", 3, []string{"cut.png"},
 		""},
 	{"a missing model", "--model none.gguf", 3, []string{"none.gguf", "check the path"}, ""},
+	{"a missing model and a picture", "--model none.gguf --image good.png", 3,
+		[]string{"none.gguf", "check the path"}, ""},
 	{"a folder as the model", "--model pics", 3, []string{"pics", "directory"}, ""},
 	{"text instead of a model", "--model note.txt", 3, []string{"note.txt", "GGUF"}, ""},
 	{"a picture as the model", "--model good.png", 3, []string{"good.png", "GGUF"}, ""},

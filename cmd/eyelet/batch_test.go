@@ -215,6 +215,8 @@ func TestWrongBatches(t *testing.T) {
 			[]string{dir, "-p", "x", "-o", dir + "/o.csv", "--nats", "nats://me:word@127.0.0.1:1"}},
 		{3, "there is no model", []string{dir, "-p", "x", "-o", dir + "/o.csv", "--model",
 			"none:1b"}},
+		{3, "none.gguf: no such file or directory; check the path", []string{dir, "-p", "x", "-o",
+			dir + "/o.csv", "--model", "none.gguf"}},
 	} {
 		eyelet(t, append([]string{"batch"}, x.args...)...).mustFail(t, x.code, x.want)
 	}

@@ -32,12 +32,15 @@ func FindModel(ref string) (*store.Resolved, error) {
 		return nil, err
 	}
 	if r == nil {
+		if _, err := os.Stat(ref); err != nil {
+			return nil, fmt.Errorf("%w: %w", engine.ErrModelFile, err)
+		}
 		return nil, refuseWeights(ref)
 	}
 	return r, RefuseDrawing(r)
 }
 
-// FindAnyModel is findModel for models of all kinds.
+// FindAnyModel is [FindModel] for models of all kinds.
 func FindAnyModel(ref string) (*store.Resolved, error) {
 	if info, err := os.Stat(ref); err == nil && !info.IsDir() {
 		return nil, nil
