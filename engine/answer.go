@@ -139,6 +139,10 @@ func (a *answer) rest() Event {
 		}
 	}
 	e := Event{Done: &a.result}
+	if a.result.Usage.Completion == 0 { // the last event is the first
+		usage := a.result.Usage
+		e.Usage, e.Relaxed = &usage, a.relaxed
+	}
 	a.result.StopText = a.stop.hit
 	a.mean(&e, text)
 	if a.parser != nil {

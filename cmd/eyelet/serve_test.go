@@ -250,7 +250,7 @@ func TestServeTellsWhatIsWrongBeforeItListens(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			o := eyelet(t, append([]string{"serve"}, c.args...)...)
+			o := eyelet(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, c.args...)...)
 			if o.code != c.code || !strings.Contains(o.stderr, c.says) {
 				t.Errorf("%+v, want %d and %q", o, c.code, c.says)
 			}

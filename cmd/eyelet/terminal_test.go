@@ -217,7 +217,7 @@ func TestProgressIsShownAtATerminalAndWiped(t *testing.T) {
 	writeFile(t, dir+"/b.png", readFile(t, pinkStar))
 	c := startConsole(t, nil, "run", "--image", dir, "--jsonl", out, background)
 	c.expect("pictures")
-	c.expect("(0/2)")
+	c.expect("(0/2")
 	c.mustEnd(0)
 	time.Sleep(50 * time.Millisecond) // the last bytes may still be on their way
 	screen := c.screen()

@@ -37,7 +37,8 @@ first two. Models are loaded when they are asked for, and unloaded when nobody h
 asked for a while.
 
 Without --listen it answers this machine alone. No connection is made to another
-machine but those of --rpc. To serve others, give --listen, and API keys ("eyelet serve key") with TLS.
+machine but those of --rpc. To serve others, give --listen, and API keys ("eyelet
+serve key") with TLS.
 
 Ollama's environment is understood: OLLAMA_HOST, OLLAMA_MODELS, OLLAMA_KEEP_ALIVE,
 OLLAMA_NUM_PARALLEL, OLLAMA_MAX_QUEUE, OLLAMA_MAX_LOADED_MODELS, OLLAMA_ORIGINS,
