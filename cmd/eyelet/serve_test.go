@@ -167,6 +167,18 @@ func TestServeReadsKeysAgain(t *testing.T) {
 	}
 }
 
+func TestServeWithNothingToReadAgainGoesOnAtSIGHUP(t *testing.T) {
+	t.Parallel()
+	s := startServe(t, nil)
+	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if status, text := s.get(t, "/healthz"); status != 200 {
+		t.Errorf("%d %s", status, text)
+	}
+	// A signal that ended it would be the error of its end, which startServe's cleanup reports.
+}
+
 func TestServeDemandsKeysAndKeepsThemOutOfTheLog(t *testing.T) {
 	t.Parallel()
 	keys := filepath.Join(t.TempDir(), "keys.txt")

@@ -71,14 +71,13 @@ func (s *secrets) tls() *tls.Config {
 	}
 }
 
-// watch reads the files again at each SIGHUP, until ctx is done. A server without such files ends
-// at that signal, as programs do.
-func (s *secrets) watch(ctx context.Context, log *slog.Logger) {
-	if s.keysFile == "" && s.certFile == "" {
-		return
-	}
+// watch reads the files again at each SIGHUP, until ctx is done. Without such files the signal
+// changes nothing, as a supervisor's reload should not end a service, unless it comes because the
+// server's terminal was closed: then end is called.
+func (s *secrets) watch(ctx context.Context, log *slog.Logger, end func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)
+	attached := cli.IsTerminal(os.Stderr)
 	go func() {
 		defer signal.Stop(signals)
 		for {
@@ -86,6 +85,14 @@ func (s *secrets) watch(ctx context.Context, log *slog.Logger) {
 			case <-ctx.Done():
 				return
 			case <-signals:
+			}
+			switch nothing := s.keysFile == "" && s.certFile == ""; {
+			case nothing && attached:
+				end()
+				return
+			case nothing:
+				log.Info("there are no API keys and no certificate to read again")
+				continue
 			}
 			if err := s.read(); err != nil {
 				log.Error("API keys and certificate stay as they were", "error", err)

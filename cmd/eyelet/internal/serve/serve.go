@@ -206,9 +206,11 @@ func serve(cmd *cobra.Command, o *serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	o.secrets.watch(cmd.Context(), log)
+	ctx, end := context.WithCancel(cmd.Context())
+	defer end()
+	o.secrets.watch(ctx, log, end)
 	o.announce(log, listener.Addr(), models)
-	return s.Serve(cmd.Context(), listener)
+	return s.Serve(ctx, listener)
 }
 
 // announce tells the log where the server listens, and systemd that it does.
