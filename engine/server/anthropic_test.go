@@ -141,6 +141,7 @@ func TestAnthropicErrors(t *testing.T) {
 			`"temperature":-1,"messages":[{"role":"user","content":"x"}]`),
 		"give auto": with(
 			`"tool_choice":{"type":"perhaps"},"messages":[{"role":"user","content":"x"}]`),
+		"servers of tools":   with(`"mcp_servers":[{"type":"url","url":"https://example.org","name":"x"}],"messages":[{"role":"user","content":"x"}]`),
 		"of the client only": with(`"tools":[{"type":"bash_20250124","name":"bash"}],"messages":[{"role":"user","content":"x"}]`),
 	} {
 		r := ts.do(t, "POST", "/v1/messages", body)

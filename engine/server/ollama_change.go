@@ -30,7 +30,7 @@ func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	//lint:ignore SA1019 older clients send it
-	name, err := store.ParseName(cmp.Or(q.Model, q.Name))
+	name, err := changedName("model", cmp.Or(q.Model, q.Name))
 	if err != nil {
 		return err
 	}
@@ -293,6 +293,14 @@ func (p *progress) failed(ctx context.Context, err error) error {
 	return err
 }
 
+// changedName checks the name of what a request makes or deletes, which a field of it holds.
+func changedName(field, ref string) (store.Name, error) {
+	if ref == "" {
+		return store.Name{}, failure.Field(field, "%s is missing: the name of a model", field)
+	}
+	return store.ParseName(ref)
+}
+
 // ollamaCopy answers POST /api/copy: another name for a model.
 func (s *Server) ollamaCopy(w http.ResponseWriter, r *http.Request) error {
 	var q api.CopyRequest
@@ -300,7 +308,10 @@ func (s *Server) ollamaCopy(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	to, err := store.ParseName(q.Destination)
+	if q.Source == "" {
+		return failure.Field("source", "source is missing: the model to copy")
+	}
+	to, err := changedName("destination", q.Destination)
 	if err != nil {
 		return err
 	}
@@ -331,7 +342,7 @@ func (s *Server) ollamaDelete(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	//lint:ignore SA1019 older clients send it
-	name, err := store.ParseName(cmp.Or(q.Model, q.Name))
+	name, err := changedName("model", cmp.Or(q.Model, q.Name))
 	if err != nil {
 		return err
 	}

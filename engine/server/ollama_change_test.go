@@ -221,6 +221,16 @@ func TestBadChanges(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	for says, x := range map[string][3]string{
+		"model is missing":       {"POST", "/api/create", `{"from":"seed"}`},
+		"model is missing: the ": {"DELETE", "/api/delete", `{}`},
+		"source is missing":      {"POST", "/api/copy", `{"destination":"b"}`},
+		"destination is missing": {"POST", "/api/copy", `{"source":"seed"}`},
+	} {
+		if r := ts.do(t, x[0], x[1], x[2]); r.status != 400 || !strings.Contains(r.text, says) {
+			t.Errorf("%v: %d %s", x, r.status, r.text)
+		}
+	}
 	for name, err := range map[string]error{
 		"deleting what is not there": c.Delete(t.Context(),
 			&api.DeleteRequest{Model: "nothing"}),

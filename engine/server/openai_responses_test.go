@@ -136,6 +136,8 @@ func TestBadResponses(t *testing.T) {
 		"give developer":     `{"model":"seed","input":[{"role":"pope","content":"x"}]}`,
 		"unsatisfiable":      `{"model":"seed","input":"x","text":{"format":{"type":"json_schema","name":"x","schema":{"type":"string","enum":[1]}}}}`,
 		"leave background":   `{"model":"seed","input":"x","background":true}`,
+		`"conversation"`:     `{"model":"seed","input":"x","conversation":"conv_1"}`,
+		"keeps no prompts":   `{"model":"seed","input":"x","prompt":{"id":"pmpt_1"}}`,
 	} {
 		if r := ts.do(t, "POST", "/v1/responses", body); r.status != 400 ||
 			!strings.Contains(r.text, says) {

@@ -120,6 +120,7 @@ var errorShapes = []struct {
 	{"/v1/", openai.ErrorBody},
 	{"/v1/messages", anthropic.ErrorBody},
 	{"/tokenize", openai.ErrorBody},
+	{"/detokenize", openai.ErrorBody},
 }
 
 // fail answers with an error in the shape of the API that a path belongs to.

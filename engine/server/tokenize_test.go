@@ -59,7 +59,7 @@ func TestTokensAndTextsInTheShapesOfOtherServers(t *testing.T) {
 		{"/tokenize", `{"model":"nobody","content":"a"}`}, {"/detokenize", `{}`},
 		{"/detokenize", `{"tokens":"a"}`}, {"/detokenize", `{"tokens":[99999999]}`}} {
 		if r := ts.do(t, "POST", x[0], x[1]); r.status < 400 || r.status >= 500 ||
-			!strings.Contains(r.text, "error") {
+			!strings.Contains(r.text, `{"error":{"message":`) {
 			t.Errorf("%s %s: %d %s", x[0], x[1], r.status, r.text)
 		}
 	}

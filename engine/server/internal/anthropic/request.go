@@ -38,6 +38,7 @@ type Request struct {
 	Thinking struct {
 		Type string `json:"type"`
 	} `json:"thinking"`
+	MCPServers []json.RawMessage `json:"mcp_servers"`
 }
 
 // Message is a turn.
@@ -95,6 +96,10 @@ func (q *Request) Request(p store.Params) (r engine.Request, err error) {
 	}
 	if err := q.ImageTokens.Apply(&r); err != nil {
 		return r, err
+	}
+	if len(q.MCPServers) > 0 {
+		return r, failure.Field("mcp_servers",
+			"mcp_servers names servers of tools; this server knows tools of the client only")
 	}
 	for i, tool := range q.Tools {
 		if tool.Type != "" && tool.Type != "custom" {

@@ -74,13 +74,20 @@ func CheckStops(param string, stops Texts) error {
 	return nil
 }
 
+// maxTokens bounds the limits of an answer that a client can set.
+const maxTokens = 1 << 30
+
 // MaxTokens makes a limit of the answer, where it is given, part of a request.
 func MaxTokens(r *engine.Request, name string, n *Whole) error {
 	if n == nil {
 		return nil
 	}
-	if *n < 1 || *n > 1<<30 {
+	switch {
+	case *n < 1:
 		return failure.Field(name, "%s is %d; give 1 or more", name, *n)
+	case *n > maxTokens:
+		return failure.Field(name, "%s is %d; give %d at most, or leave it out", name, *n,
+			maxTokens)
 	}
 	r.MaxTokens = int(*n)
 	return nil

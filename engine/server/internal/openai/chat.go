@@ -36,6 +36,8 @@ type ChatRequest struct {
 	// What else an answer might be made of than text, which is all that models here make.
 	Modalities []string        `json:"modalities"`
 	Audio      json.RawMessage `json:"audio"`
+	// A tool of OpenAI's own.
+	WebSearch json.RawMessage `json:"web_search_options"`
 	// Of vLLM.
 	Continue *bool `json:"continue_final_message"`
 	Opening  *bool `json:"add_generation_prompt"`
@@ -81,9 +83,13 @@ func (q *ChatRequest) Request(p store.Params) (r engine.Request, err error) {
 				kind)
 		}
 	}
-	if len(q.Audio) > 0 && string(q.Audio) != "null" {
+	if !fields.Missing(q.Audio) {
 		return r, failure.Field("audio",
 			"audio asks for a spoken answer; models here answer in text alone")
+	}
+	if !fields.Missing(q.WebSearch) {
+		return r, failure.Field("web_search_options",
+			"web_search_options asks for a search of the web; this server has none, so leave it out")
 	}
 	if q.TopLogprobs > 0 && !q.Logprobs {
 		return r, failure.Field("top_logprobs", "top_logprobs is set, and logprobs is not true")

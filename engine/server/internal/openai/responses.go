@@ -36,6 +36,7 @@ type ResponseRequest struct {
 	Previous     string          `json:"previous_response_id"`
 	Conversation json.RawMessage `json:"conversation"`
 	Background   bool            `json:"background"`
+	Prompt       json.RawMessage `json:"prompt"`
 }
 
 // responseTool is a tool in the words of responses.
@@ -91,9 +92,15 @@ func (in *ResponseInput) UnmarshalJSON(data []byte) error {
 // Check refuses what this server has nothing for, before the conversation is looked at.
 func (q *ResponseRequest) Check() error {
 	switch {
-	case q.Previous != "" || len(q.Conversation) > 0 && string(q.Conversation) != "null":
+	case q.Previous != "":
 		return failure.Field("previous_response_id",
 			"this server keeps no responses; send the whole conversation as input")
+	case !fields.Missing(q.Conversation):
+		return failure.Field("conversation",
+			"this server keeps no conversations; send the whole conversation as input")
+	case !fields.Missing(q.Prompt):
+		return failure.Field("prompt",
+			"this server keeps no prompts; send the text as input or instructions")
 	case q.Background:
 		return failure.Field("background", "this server answers at once; leave background out")
 	case len(q.Input) == 0:
