@@ -68,6 +68,27 @@ func TestABatchOfAFolder(t *testing.T) {
 	eyelet(t, args...).mustFail(t, 3, "is there already", "--force")
 }
 
+// Linux takes any bytes for a name, and what a batch remembers is JSON.
+func TestNamesThatJSONCannotHold(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"a bad\xff.png", "b new\nline.png", "c ünï 写.png"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(readFile(t, pinkStar)),
+			0o600); err != nil {
+			t.Skip(err)
+		}
+	}
+	out := filepath.Join(t.TempDir(), "out \xfe.jsonl")
+	if o := eyelet(t, "batch", dir, "-o", out, "--prompt", background); o.code != 0 ||
+		strings.Count(readFile(t, out), `"text":"pink"`) != 3 {
+		t.Errorf("%+v", o)
+	}
+	o := eyelet(t, "batch", dir, "-o", out, "--prompt", background, "--dry-run", "--json")
+	if o.code != 0 || !strings.Contains(o.stdout, `"failed": 0`) {
+		t.Errorf("%+v", o)
+	}
+}
+
 func TestTablesOfABatchHaveTheSchemasColumns(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
 
@@ -342,9 +343,10 @@ func inlinePicture(body []byte) []byte {
 // place puts a picture where workers find it.
 func (b *submitter) place(ctx context.Context, p *pending, s Source) (picture, *Fault, error) {
 	placed := picture{Name: s.Name, Path: s.Path, Page: s.Page}
-	if b.ByPath {
+	if b.ByPath && utf8.ValidString(s.Path) {
 		return placed, nil, nil
 	}
+	// A path that is no UTF-8 cannot stand in a job, which is JSON: such a picture travels too.
 	data, err := readFile(s.Path, imaging.DefaultMaxBytes)
 	if err != nil {
 		return placed, &Fault{"bad_picture", fmt.Sprintf("%s: %v", s.Name, err)}, nil

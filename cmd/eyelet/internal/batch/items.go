@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -30,8 +31,9 @@ type batchEntry struct {
 	ID string `json:"id"`
 	// of the picture or document for messages, where the ID does not tell it
 	Name     string `json:"name,omitempty"`
-	Path     string `json:"path,omitempty"` // of the picture or document, absolute
-	Page     int    `json:"page"`           // counted from 0; -1 for the whole file
+	Path     string `json:"path,omitempty"`     // of the picture or document, absolute
+	RawPath  []byte `json:"raw_path,omitempty"` // the same where it is no UTF-8, which JSON spoils
+	Page     int    `json:"page"`               // counted from 0; -1 for the whole file
 	Question string `json:"question,omitempty"`
 	Fault    string `json:"fault,omitempty"`
 }
@@ -69,6 +71,9 @@ func (l *batchLists) add(e batchEntry) error {
 	}
 	l.names[key] = struct{}{}
 	l.entries++
+	if !utf8.ValidString(e.Path) {
+		e.RawPath = []byte(e.Path)
+	}
 	return l.w.Encode(e)
 }
 
@@ -305,6 +310,9 @@ func entriesOf(ctx context.Context, path string) iter.Seq2[batchEntry, error] {
 			var e batchEntry
 			if err := json.Unmarshal(line, &e); err != nil || e.ID == "" {
 				return cli.Inputf("%s, line %d is damaged; remove the folder and begin again", path, n)
+			}
+			if e.RawPath != nil {
+				e.Path = string(e.RawPath)
 			}
 			if !yield(e, nil) {
 				return errStopped
