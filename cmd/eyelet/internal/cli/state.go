@@ -7,7 +7,7 @@ import (
 	"github.com/adrg/xdg"
 )
 
-// StateDirText is where stateDir is, for help texts.
+// StateDirText is where [StateDir] is by default, for help texts.
 const StateDirText = "~/.local/state/eyelet"
 
 // StateDir is the folder for what outlives the program: the one that EYELET_STATE names, or else
