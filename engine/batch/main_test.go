@@ -13,8 +13,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// nats.go's publisher of an object store leaves a goroutine behind where its clean-up is faster than
-// the goroutine's start: it then waits for a channel that is gone.
+// nats.go's publisher of an object store leaves a goroutine behind where its clean-up is faster
+// than the goroutine's start: it then waits for a channel that is gone.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction(
 		"github.com/nats-io/nats.go/jetstream.(*jetStream).resetPendingAcksOnReconnect"))
