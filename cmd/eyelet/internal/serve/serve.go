@@ -23,6 +23,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/engine/server"
+	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -265,6 +266,11 @@ func (o *serveOptions) check() error {
 			return cli.Inputf("--batches %s: %w", o.server.Batches, cli.Cause(err))
 		}
 	}
+	if dir := o.server.Spec.StateDir; dir != "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return cli.Inputf("--state-dir %s: %w", dir, cli.Cause(err))
+		}
+	}
 	if o.pool.KeepAlive == 0 {
 		o.pool.KeepAlive = time.Nanosecond // 0 is the pool's default
 	}
@@ -305,8 +311,12 @@ func (o *serveOptions) nameModel() error {
 		if path == "" {
 			continue
 		}
-		if _, err := os.Stat(path); err != nil {
-			return cli.Inputf("%s: %w", path, cli.Cause(err))
+		f, err := gguf.Open(path)
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
 		}
 	}
 	if o.model.Name == "" {
