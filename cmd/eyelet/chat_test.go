@@ -61,7 +61,7 @@ func TestAConversationOverAPipe(t *testing.T) {
 		"eyelet: there is no command /frobnicate; /help lists them\n" +
 		"eyelet: " + dir + "/none.json: no such file or directory; check the path\n" +
 		"eyelet: " + dir + " is no regular file; give the name of a file for the conversation\n" +
-		"eyelet: " + dir + "/none/talk.json: no such file or directory; check the path\n" +
+		"eyelet: " + dir + "/none/talk.json: there is no folder " + dir + "/none\n" +
 		pinkStar + " goes with your next message.\n"
 	if o.stderr != want {
 		t.Errorf("stderr:\n%s\nwant:\n%s", o.stderr, want)

@@ -253,5 +253,5 @@ func TestNowhereToExtractIsExplained(t *testing.T) {
 	blocked := writeFile(t, filepath.Join(t.TempDir(), "file"), "")
 	in := invocation{args: []string{"run", "Q?"}, env: []string{"TMPDIR=" + blocked,
 		"EYELET_CACHE=" + blocked + "/cache"}}
-	in.run(t).mustFail(t, 1, "EYELET_CACHE", "12 MB")
+	in.run(t).mustFail(t, 3, "EYELET_CACHE", "12 MB")
 }
