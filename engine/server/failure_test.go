@@ -162,3 +162,24 @@ func TestTheEndTokenCounts(t *testing.T) {
 		t.Errorf("an answer that is cut off: %d %v", last.EvalCount, err)
 	}
 }
+
+func TestARequestThatTakesTooLongIsToldSo(t *testing.T) {
+	ts := serve(t, func(o *Options) { o.Limits.Time = 20 * time.Millisecond })
+	const long = `"model":"seed","grammar":"root ::= [a-z]{400}","stream":false`
+	const says = `"messages":[{"role":"user","content":"x"}]`
+	for path, body := range map[string]string{
+		"/api/chat":            `{` + long + `,` + says + `}`,
+		"/api/generate":        `{` + long + `,"prompt":"x"}`,
+		"/v1/chat/completions": `{` + long + `,"n":2,` + says + `}`,
+		"/v1/completions":      `{` + long + `,"prompt":["a","b"],"max_tokens":400}`,
+		"/v1/responses":        `{` + long + `,"input":"x"}`,
+		"/v1/messages":         `{` + long + `,"max_tokens":400,` + says + `}`,
+	} {
+		for range 2 { // while the model is loaded, and while it answers
+			if r := ts.do(t, "POST", path, body); r.status != 504 ||
+				!strings.Contains(r.text, "took longer") {
+				t.Errorf("%s: %d %s", path, r.status, r.text)
+			}
+		}
+	}
+}

@@ -259,12 +259,17 @@ func (s *Server) admit(next handler) handler {
 				s.limits.Requests)
 		}
 		defer recordOf(r.Context()).memory.release()
-		if s.limits.Time > 0 {
-			ctx, cancel := context.WithTimeout(r.Context(), s.limits.Time)
-			defer cancel()
-			r = r.WithContext(ctx)
+		if s.limits.Time == 0 {
+			return next(w, r)
 		}
-		return next(w, r)
+		ctx, cancel := context.WithTimeout(r.Context(), s.limits.Time)
+		defer cancel()
+		err := next(w, r.WithContext(ctx))
+		if err != nil && ctx.Err() != nil {
+			// Who sends the failure has the connection's context, which knows of no limit.
+			return failure.Of(ctx, err)
+		}
+		return err
 	}
 }
 
