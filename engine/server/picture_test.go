@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -20,6 +21,27 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
+
+func TestTheLargestBodyAndPictureFindRoom(t *testing.T) {
+	for _, limits := range []Limits{{Body: 1 << 20, Memory: 8 << 20}, {Body: 3 << 20,
+		Memory: 1, ImageBytes: 5 << 20}} {
+		l := limits.withDefaults(0)
+		h := held{of: semaphore.NewWeighted(l.Memory)}
+		for _, most := range []int64{l.Body, l.ImageBytes} {
+			// of sizes that nobody promises, and with the byte that shows that they are too large
+			data, err := h.readAll(io.LimitReader(zeros{}, most+1), -1)
+			if err != nil || int64(len(data)) != most+1 {
+				t.Errorf("%+v: %d of %d bytes, %v", limits, len(data), most, err)
+			}
+		}
+		h.release()
+	}
+}
+
+// zeros has no end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestPicturesComeOnlyFromWhereTheOperatorSays(t *testing.T) {
 	data := picture(t, "shape-4.png")

@@ -99,9 +99,11 @@ type Limits struct {
 func (l Limits) withDefaults(context int) Limits {
 	l.Body = cmp.Or(l.Body, 64<<20)
 	l.Blob = cmp.Or(l.Blob, 64<<30)
-	l.Memory = max(cmp.Or(l.Memory, 512<<20), 2*l.Body) // a body is copied as it grows
 	l.Images = cmp.Or(l.Images, 64)
 	l.ImageBytes = cmp.Or(l.ImageBytes, 32<<20)
+	// A body, or a picture that is fetched, is copied as it grows. The largest of both must find
+	// room in a server that does nothing else, or a client would be told for ever to come back.
+	l.Memory = max(cmp.Or(l.Memory, 512<<20), 2*l.Body+2*l.ImageBytes)
 	l.Context = cmp.Or(l.Context, max(32768, context))
 	l.Connections = cmp.Or(l.Connections, 1024)
 	l.Requests = cmp.Or(l.Requests, 512)
