@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 )
 
@@ -64,8 +65,8 @@ func newGate(hosts, origins []string) (*gate, error) {
 		case h == "*":
 			g.anyHost = true
 		case h == "" || strings.ContainsAny(h, "/ *"):
-			return nil, fmt.Errorf(
-				"server: %q is no name of a host; give it as chat.example.org, or * for all", h)
+			return nil, fmt.Errorf("server: %w: %q is no name of a host; "+
+				"give it as chat.example.org, or * for all", engine.ErrRequest, h)
 		default:
 			g.hosts = append(g.hosts, h)
 		}
@@ -75,8 +76,8 @@ func newGate(hosts, origins []string) (*gate, error) {
 		if o != "*" {
 			if u, err := url.Parse(strings.ReplaceAll(o, "*", "0")); err != nil || u.Scheme == "" ||
 				strings.ContainsAny(o, `[]?\`) && !strings.Contains(o, "://[") {
-				return nil, fmt.Errorf(
-					"server: %q is no origin; give it as https://chat.example.org, or * for all", o)
+				return nil, fmt.Errorf("server: %w: %q is no origin; "+
+					"give it as https://chat.example.org, or * for all", engine.ErrRequest, o)
 			}
 		}
 		g.origins = append(g.origins, o)

@@ -113,9 +113,8 @@ var modelMetrics = []modelMetric{
 		func(s *sched.Stats) float64 { return float64(s.PromptItems) }),
 	counter("cached_prompt_tokens_total", "Tokens of prompts that were computed before.",
 		func(s *sched.Stats) float64 { return float64(s.CachedItems) }),
-	counter("put_aside_total", "Requests whose cells others needed.", func(s *sched.Stats) float64 {
-		return float64(s.Preempted)
-	}),
+	counter("preempted_total", "Times that a request gave its cells to others and was resumed later.",
+		func(s *sched.Stats) float64 { return float64(s.Preempted) }),
 	counter("guessed_tokens_total", "Tokens that were computed ahead.",
 		func(s *sched.Stats) float64 { return float64(s.Guessed) }),
 	counter("guessed_right_tokens_total", "Tokens that were computed ahead and came to be.",

@@ -131,14 +131,15 @@ func (g *Graph) MulMat(weights, x *Tensor) *Tensor {
 	return wrap(t)
 }
 
-// repeats tells whether an operand can be repeated along another.
+// repeats tells whether an operand can be repeated along another. Both are float32 whose rows lie
+// in one piece: ggml's CPU backend aborts on others when it computes them.
 func repeats(x, y *Tensor) bool {
 	for i := range x.dims {
 		if x.dims[i]%y.dims[i] != 0 {
 			return false
 		}
 	}
-	return x.kind == ggml.F32 && y.kind == ggml.F32
+	return x.kind == ggml.F32 && y.kind == ggml.F32 && x.strides[0] == 4 && y.strides[0] == 4
 }
 
 // Add adds y to x, repeated along the dimensions in which it is shorter.
@@ -163,20 +164,32 @@ func (g *Graph) Mul(x, y *Tensor) *Tensor {
 	return wrap(C.ggml_mul(g.ctx, x.c, y.c))
 }
 
-// Norm gives rows mean 0 and variance 1.
+// Norm gives rows mean 0 and variance 1. eps, which is added to the variance, is not negative.
 func (g *Graph) Norm(x *Tensor, eps float64) *Tensor {
-	if !g.rows("a norm", x) {
+	if !g.norms(x, eps) {
 		return nil
 	}
 	return wrap(C.ggml_norm(g.ctx, x.c, C.float(eps)))
 }
 
-// RMSNorm gives rows mean square 1.
+// RMSNorm gives rows mean square 1. eps, which is added to it, is not negative.
 func (g *Graph) RMSNorm(x *Tensor, eps float64) *Tensor {
-	if !g.rows("a norm", x) {
+	if !g.norms(x, eps) {
 		return nil
 	}
 	return wrap(C.ggml_rms_norm(g.ctx, x.c, C.float(eps)))
+}
+
+// norms tells whether the rows of an operand can be normed with eps.
+func (g *Graph) norms(x *Tensor, eps float64) bool {
+	if !g.rows("a norm", x) {
+		return false
+	}
+	if !(eps >= 0) {
+		g.err = fmt.Errorf("ggml: a norm with an epsilon of %v", eps)
+		return false
+	}
+	return true
 }
 
 // rows tells whether an operand is float32 whose rows lie in one piece.

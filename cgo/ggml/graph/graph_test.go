@@ -101,7 +101,8 @@ func TestActivationsAreTheirFormulas(t *testing.T) {
 func TestWhatDoesNotFitIsAnError(t *testing.T) {
 	b := openCPU(t)
 	other := openCPU(t)
-	in, out := filled(t, b, []int{4, 2}, []int{4, 6}, []int{3, 6}, []int{4, 6, 2})
+	in, out := filled(t, b, []int{4, 2}, []int{4, 6}, []int{3, 6}, []int{4, 6, 2},
+		[]int{4, 4})
 	foreign, _ := filled(t, other, []int{1}, []int{4, 6})
 	closed := b.NewStore(1, false)
 	gone := closed.Tensor(ggml.F32, 4, 6)
@@ -109,14 +110,24 @@ func TestWhatDoesNotFitIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed.Close()
-	x, narrow, deep := in[0], in[1], in[2]
+	x, narrow, deep, square := in[0], in[1], in[2], in[3]
 	for name, op := range map[string]func(g *Graph) *Tensor{
 		"a product of other widths":   func(g *Graph) *Tensor { return g.MulMat(x, narrow) },
 		"a product of fewer matrices": func(g *Graph) *Tensor { return g.MulMat(deep, x) },
 		"a sum of other shapes":       func(g *Graph) *Tensor { return g.Add(x, narrow) },
 		"a sum with a longer one":     func(g *Graph) *Tensor { return g.Add(x, deep) },
-		"a shape of more elements":    func(g *Graph) *Tensor { return g.Reshape(x, 5, 5) },
-		"a shape of nothing":          func(g *Graph) *Tensor { return g.Reshape(x, 0, 24) },
+		"a sum of a permutation": func(g *Graph) *Tensor {
+			return g.Add(g.Permute(square, [4]int{1, 0, 2, 3}), square)
+		},
+		"a product with a permutation": func(g *Graph) *Tensor {
+			return g.Mul(square, g.Permute(square, [4]int{1, 0, 2, 3}))
+		},
+		"a norm with a negative epsilon": func(g *Graph) *Tensor { return g.Norm(x, -1) },
+		"a norm with no number": func(g *Graph) *Tensor {
+			return g.RMSNorm(x, math.NaN())
+		},
+		"a shape of more elements": func(g *Graph) *Tensor { return g.Reshape(x, 5, 5) },
+		"a shape of nothing":       func(g *Graph) *Tensor { return g.Reshape(x, 0, 24) },
 		"a shape of five dimensions": func(g *Graph) *Tensor {
 			return g.Reshape(x, 1, 1, 1, 4, 6)
 		},
@@ -147,16 +158,26 @@ func TestWhatDoesNotFitIsAnError(t *testing.T) {
 			}
 			return y
 		},
-		"a result of another size": func(g *Graph) *Tensor { return x },
 	} {
 		g := b.NewGraph()
-		g.Copy(op(g), out)
+		y := op(g)
+		if y != nil {
+			t.Errorf("%s: it is taken", name)
+			g.Close()
+			continue
+		}
+		g.Copy(y, out)
 		if err := g.Compute(); err == nil || errors.Is(err, ErrDevice) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if err := g.Compute(); err == nil {
 			t.Errorf("%s: computed after its end", name)
 		}
+	}
+	g := b.NewGraph()
+	g.Copy(x, out)
+	if err := g.Compute(); err == nil || errors.Is(err, ErrDevice) {
+		t.Errorf("a result of another size: %v", err)
 	}
 	for name, err := range map[string]error{
 		"bytes of another number": x.SetBytes(make([]byte, 3)), "of nothing": x.SetFloats(nil),
