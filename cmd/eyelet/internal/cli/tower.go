@@ -44,6 +44,7 @@ func (o *TowerFlags) Resolve() (err error) {
 	return e.Close()
 }
 
+// ParsePrecision reads the value of --precision. A name that is unknown is a [UsageError].
 func ParsePrecision(name string) (nn.Precision, error) {
 	p, err := nn.ParsePrecision(name)
 	if err != nil {

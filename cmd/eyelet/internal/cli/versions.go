@@ -33,6 +33,7 @@ type Versions struct {
 	Accelerator string `json:"accelerator"`
 }
 
+// ReadVersions returns the versions of the program and of the libraries that are loaded.
 func ReadVersions() Versions {
 	v := Versions{
 		Eyelet:   Version,
