@@ -273,6 +273,10 @@ func TestFlags(t *testing.T) {
 	if scenarios[len(scenarios)-1].rows[0].bar.text == atLeast(0.97).text {
 		t.Error("the bars beside llama-server have changed")
 	}
+	o.oursOnly = true
+	if err := o.check("text", nil); err == nil || !strings.Contains(err.Error(), "-before") {
+		t.Errorf("another commit, and ours only: %v", err)
+	}
 	o = good
 	o.slots = 5
 	if err := o.check("gap-four", nil); err == nil || !strings.Contains(err.Error(), "-slots 6") {

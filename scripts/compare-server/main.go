@@ -114,6 +114,8 @@ func (o *options) choose(names string, rest []string) error {
 		return fmt.Errorf("unexpected argument %q", rest[0])
 	case o.threads < 1 || o.rounds < 1 || o.slots < 1 || o.context < 512:
 		return errors.New("-threads, -rounds and -slots are 1 at least, -ctx is 512 at least")
+	case o.oursOnly && o.before != "":
+		return errors.New("-before compares two builds: leave -ours-only out")
 	}
 	if names == "all" { // with the slots that there are
 		o.scenarios = slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool {
