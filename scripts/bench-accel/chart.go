@@ -9,6 +9,8 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/plotutil"
 	"gonum.org/v1/plot/vg"
+
+	"github.com/eyelet-engine/eyelet/scripts/internal/stats"
 )
 
 // chart is a line chart of how fast prompts of so many tokens are computed, model by model.
@@ -46,8 +48,8 @@ func (c *chart) add(path string, tests []test, found results, limit float64) err
 	var ours, theirs plotter.XYs
 	for i, t := range tests {
 		if t.prompt {
-			ours = append(ours, plotter.XY{X: float64(t.n), Y: median(found[i].ours)})
-			theirs = append(theirs, plotter.XY{X: float64(t.n), Y: median(found[i].theirs)})
+			ours = append(ours, plotter.XY{X: float64(t.n), Y: stats.Median(found[i].ours)})
+			theirs = append(theirs, plotter.XY{X: float64(t.n), Y: stats.Median(found[i].theirs)})
 		}
 	}
 	if len(ours) == 0 {

@@ -27,6 +27,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/bench"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
+	"github.com/eyelet-engine/eyelet/scripts/internal/stats"
 )
 
 // options are the flags.
@@ -149,7 +150,7 @@ type results []*result
 func (r results) print(title string) (short []string) {
 	fmt.Println(title)
 	for _, x := range r {
-		ratio := median(x.ours) / median(x.theirs)
+		ratio := stats.Ratio(x.ours, x.theirs)
 		fmt.Printf("  %-7s %s  accelerator %s  peer %s", x.name, x.unit, figures(x.ours),
 			figures(x.theirs))
 		fmt.Printf("  ratio %.3f", ratio)
@@ -170,13 +171,5 @@ func (r results) print(title string) (short []string) {
 }
 
 func figures(x []float64) string {
-	return fmt.Sprintf("%.2f (%.2f to %.2f)", median(x), slices.Min(x), slices.Max(x))
-}
-
-func median(x []float64) float64 {
-	s := slices.Sorted(slices.Values(x))
-	if len(s)%2 == 1 {
-		return s[len(s)/2]
-	}
-	return (s[len(s)/2-1] + s[len(s)/2]) / 2
+	return fmt.Sprintf("%.2f (%s)", stats.Median(x), stats.Range(x))
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/scripts/internal/stats"
 )
 
 // side is a way of choosing threads.
@@ -73,12 +74,12 @@ func run(model string, n, rounds, loops, threads int) error {
 		}
 	}
 	fmt.Println()
-	all := median(results[1].alone)
+	all := stats.Median(results[1].alone)
 	for i, s := range sides {
 		r := &results[i]
-		fmt.Printf("%-11s  alone %6.1f, busy %6.1f (%.1f to %.1f) tok/s; of its own %.2f (%.2f to %.2f), of all threads alone %.2f\n", s.name, median(r.alone),
-			median(r.busy), slices.Min(r.busy), slices.Max(r.busy), median(r.ratio),
-			slices.Min(r.ratio), slices.Max(r.ratio), median(r.busy)/all)
+		fmt.Printf("%-11s  alone %6.1f, busy %6.1f (%.1f to %.1f) tok/s; of its own %.2f (%.2f to %.2f), of all threads alone %.2f\n", s.name, stats.Median(r.alone),
+			stats.Median(r.busy), slices.Min(r.busy), slices.Max(r.busy), stats.Median(r.ratio),
+			slices.Min(r.ratio), slices.Max(r.ratio), stats.Median(r.busy)/all)
 	}
 	return nil
 }
@@ -155,9 +156,4 @@ func keepBusy(n int) (stop func(), err error) {
 	}
 	time.Sleep(200 * time.Millisecond)
 	return stop, nil
-}
-
-func median(list []float64) float64 {
-	sorted := slices.Sorted(slices.Values(list))
-	return sorted[len(sorted)/2]
 }

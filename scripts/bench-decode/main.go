@@ -18,13 +18,13 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/peers"
+	"github.com/eyelet-engine/eyelet/scripts/internal/stats"
 )
 
 func main() {
@@ -69,10 +69,17 @@ func compare(path string, n, rounds, reps, threads int) (float64, error) {
 		}
 		theirs = append(theirs, speeds...)
 	}
-	ratio := median(ours) / median(theirs)
+	ratio := stats.Ratio(ours, theirs)
 	fmt.Printf("%s: %s\n  tg%d, %d threads, KV F16, libllama %s, libggml %s, %s\n", path, about, n,
 		threads, llama.Version(), ggml.Version(), runtime.Version())
-	fmt.Printf("  cgo/llama    %8.2f tok/s  %s\n  llama-bench  %8.2f tok/s  %s\n  ratio        %8.3f\n", median(ours), spread(ours), median(theirs), spread(theirs), ratio)
+	for _, side := range []struct {
+		name   string
+		speeds []float64
+	}{{"cgo/llama", ours}, {"llama-bench", theirs}} {
+		fmt.Printf("  %-11s  %8.2f tok/s  (%s)\n", side.name, stats.Median(side.speeds),
+			stats.Range(side.speeds))
+	}
+	fmt.Printf("  ratio        %8.3f\n", ratio)
 	return ratio, nil
 }
 
@@ -141,16 +148,4 @@ func llamaBench(path string, n, reps, threads int) ([]float64, error) {
 		return nil, fmt.Errorf("llama-bench wrote %q: %v", out, err)
 	}
 	return results[0].Speeds, nil
-}
-
-func median(x []float64) float64 {
-	s := slices.Sorted(slices.Values(x))
-	if len(s)%2 == 1 {
-		return s[len(s)/2]
-	}
-	return (s[len(s)/2-1] + s[len(s)/2]) / 2
-}
-
-func spread(x []float64) string {
-	return fmt.Sprintf("(%.2f to %.2f)", slices.Min(x), slices.Max(x))
 }

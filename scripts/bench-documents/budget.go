@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	"golang.org/x/image/font/basicfont"
+
+	"github.com/eyelet-engine/eyelet/scripts/internal/stats"
 )
 
 // benchBudget asks about one picture within all its tokens, half of them, and a quarter: the time
@@ -37,7 +39,7 @@ func benchBudget(ctx context.Context, o *options) error {
 			}
 			tokens, firsts = a.Usage.Image, append(firsts, a.Timings.First)
 		}
-		first := median(firsts)
+		first := stats.Median(firsts)
 		if share == 1 {
 			own, whole = tokens, first
 		} else if tokens == own {

@@ -23,7 +23,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -146,12 +145,6 @@ func (o *options) ask(ctx context.Context, args ...string) (a answer, err error)
 		return a, fmt.Errorf("%s %s: %w", o.eyelet, strings.Join(args, " "), err)
 	}
 	return a, nil
-}
-
-// median is the middle of some figures.
-func median(x []float64) float64 {
-	x = slices.Sorted(slices.Values(x))
-	return (x[(len(x)-1)/2] + x[len(x)/2]) / 2
 }
 
 // met says whether a bar is met.

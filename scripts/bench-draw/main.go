@@ -36,6 +36,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/scripts/internal/stats"
 )
 
 // bench is what is measured with.
@@ -134,11 +136,11 @@ func (b *bench) overhead(ctx context.Context) error {
 				append(memories[side], bytes)
 		}
 	}
-	hand, own := median(times[0]), median(times[1])
-	handBytes, ownBytes := median(memories[0]), median(memories[1])
+	hand, own := stats.Median(times[0]), stats.Median(times[1])
+	handBytes, ownBytes := stats.Median(memories[0]), stats.Median(memories[1])
 	fmt.Printf("%d x %d pixels, %d steps, medians of %d\n", b.size, b.size, b.steps, b.rounds)
 	fmt.Printf("time    sd-cli %.2f s, eyelet draw %.2f s: %+.1f %%\n", hand, own, 100*(own/hand-1))
-	handBusy, ownBusy := median(busy[0]), median(busy[1])
+	handBusy, ownBusy := stats.Median(busy[0]), stats.Median(busy[1])
 	fmt.Printf("busy    sd-cli %.2f s, eyelet draw and its child %.2f s: %+.1f %%\n", handBusy,
 		ownBusy, 100*(ownBusy/handBusy-1))
 	fmt.Printf("memory  sd-cli %.0f MB, eyelet draw and its child %.0f MB: %+.1f %%\n",
@@ -202,11 +204,6 @@ func resident(pid int) (bytes float64) {
 	return bytes
 }
 
-func median(x []float64) float64 {
-	x = slices.Sorted(slices.Values(x))
-	return x[len(x)/2]
-}
-
 // beside prints the times between the tokens of an answer, alone and beside others.
 func (b *bench) beside(ctx context.Context) error {
 	address, stop, err := b.serve(ctx)
@@ -242,7 +239,7 @@ func (b *bench) beside(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("an answer %s: %.0f ms a token, the longest gap %.0f ms\n", c.what, median(gaps),
+		fmt.Printf("an answer %s: %.0f ms a token, the longest gap %.0f ms\n", c.what, stats.Median(gaps),
 			slices.Max(gaps))
 	}
 	return nil
@@ -304,19 +301,18 @@ func (b *bench) answer(ctx context.Context, address string) (gaps []float64, err
 	}
 	defer body.Close()
 	lines := bufio.NewScanner(body)
-	var last time.Time
+	var tokens []time.Time
 	for lines.Scan() {
-		if now := time.Now(); !last.IsZero() {
-			gaps, last = append(gaps, float64(now.Sub(last).Microseconds())/1000), now
-		} else {
-			last = now
-		}
+		tokens = append(tokens, time.Now())
 	}
-	if len(gaps) < 8 {
-		return nil, fmt.Errorf("the answer has %d tokens, too few to measure (%v)", len(gaps),
-			lines.Err())
+	if err := lines.Err(); err != nil {
+		return nil, err
 	}
-	return gaps[:len(gaps)-1], nil // the last line is the end of the answer
+	tokens = tokens[:max(len(tokens)-1, 0)] // the last line is the end of the answer
+	if len(tokens) < 8 {
+		return nil, fmt.Errorf("the answer has %d tokens, too few to measure", len(tokens))
+	}
+	return stats.Gaps(tokens), nil
 }
 
 // generate has the server draw until ctx is done.

@@ -13,10 +13,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/scripts/internal/stats"
 	llama "github.com/go-skynet/go-llama.cpp"
 )
 
@@ -97,9 +97,8 @@ func compare(path string, n, rounds int) (float64, error) {
 			}
 		}
 	}
-	slices.Sort(speeds[0])
-	slices.Sort(speeds[1])
-	a, b := speeds[0][rounds/2], speeds[1][rounds/2]
-	fmt.Printf("%s: engine %.1f tok/s, Predict %.1f tok/s, ratio %.3f\n", path, a, b, b/a)
-	return b / a, nil
+	ratio := stats.Ratio(speeds[1], speeds[0])
+	fmt.Printf("%s: engine %.1f tok/s, Predict %.1f tok/s, ratio %.3f\n", path,
+		stats.Median(speeds[0]), stats.Median(speeds[1]), ratio)
+	return ratio, nil
 }

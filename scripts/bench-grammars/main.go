@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/models/grammar"
+	"github.com/eyelet-engine/eyelet/scripts/internal/stats"
 )
 
 //go:embed peers.py
@@ -215,21 +216,19 @@ func report(list []measured, o options) {
 		if len(ms) == 0 {
 			continue
 		}
-		slices.Sort(ms)
-		q := func(p int) float64 { return ms[min(len(ms)-1, len(ms)*p/100)] }
 		fmt.Printf("%-10s accepts %d; median %.2f ms, 95 %% %.2f, 99 %% %.2f, longest %.2f\n", name,
-			accepted, q(50), q(95), q(99), q(100))
+			accepted, stats.Median(ms), stats.Percentile(ms, 95), stats.Percentile(ms, 99),
+			slices.Max(ms))
 	}
-	sizes := make([]int, 0, len(list))
+	var sizes []float64
 	for _, m := range list {
 		if m.made > 0 {
-			sizes = append(sizes, m.made)
+			sizes = append(sizes, float64(m.made))
 		}
 	}
-	slices.Sort(sizes)
-	if n := len(sizes); n > 0 {
-		fmt.Printf("grammars of eyelet: median %d bytes, 95 %% %d, longest %d\n", sizes[n/2],
-			sizes[n*95/100], sizes[n-1])
+	if len(sizes) > 0 {
+		fmt.Printf("grammars of eyelet: median %.0f bytes, 95 %% %.0f, longest %.0f\n",
+			stats.Median(sizes), stats.Percentile(sizes, 95), slices.Max(sizes))
 	}
 	slices.SortFunc(both, func(a, b measured) int {
 		return cmp.Compare(*b.ms["eyelet"], *a.ms["eyelet"])

@@ -22,12 +22,12 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/peers"
+	"github.com/eyelet-engine/eyelet/scripts/internal/stats"
 )
 
 func main() {
@@ -101,7 +101,7 @@ func run(ctx context.Context, program, model, fileType, folder string, threads, 
 		{"memory", func(c cost) float64 { return float64(c.peak) }},
 	} {
 		fmt.Printf("eyelet / llama-quantize, %s: %.3f\n", figure.name,
-			median(costs["eyelet"], figure.of)/median(costs["llama-quantize"], figure.of))
+			stats.Ratio(each(costs["eyelet"], figure.of), each(costs["llama-quantize"], figure.of)))
 	}
 	return nil
 }
@@ -120,13 +120,12 @@ func measure(cmd *exec.Cmd) (c cost, err error) {
 	return c, nil
 }
 
-func median(list []cost, of func(cost) float64) float64 {
-	values := make([]float64, len(list))
-	for i, c := range list {
-		values[i] = of(c)
+// each returns one figure of each cost.
+func each(list []cost, of func(cost) float64) (figures []float64) {
+	for _, c := range list {
+		figures = append(figures, of(c))
 	}
-	slices.Sort(values)
-	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
+	return figures
 }
 
 func sameBytes(a, b string) error {

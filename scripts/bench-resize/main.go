@@ -13,7 +13,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -26,12 +25,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/scripts/internal/stats"
 )
 
 //go:embed pillow.py
@@ -187,8 +186,8 @@ func (j job) measure(peer *pillow, path string, rounds int) ([]figure, error) {
 	}
 	var figures []figure
 	for i, threads := range counts {
-		figures = append(figures, figure{j.String(), threads, median(ours[i]), median(theirs),
-			median(ratios[i])})
+		figures = append(figures, figure{j.String(), threads, stats.Median(ours[i]), stats.Median(theirs),
+			stats.Median(ratios[i])})
 	}
 	return figures, nil
 }
@@ -213,11 +212,6 @@ func (j job) ours(src *imaging.RGB, threads int) (float64, uint32, error) {
 	}
 	ms := time.Since(start).Seconds() * 1e3 / float64(j.reps)
 	return ms, crc32.ChecksumIEEE(out.Pix), nil
-}
-
-func median[T cmp.Ordered](v []T) T {
-	v = slices.Sorted(slices.Values(v))
-	return v[len(v)/2]
 }
 
 // pillow is the running pillow.py.

@@ -20,12 +20,12 @@ import (
 	"os/exec"
 	"os/signal"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/scripts/internal/stats"
 )
 
 type options struct {
@@ -112,10 +112,12 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	fmt.Printf("the same %d tokens\n", len(ways[0].tokens))
-	fmt.Printf("prompt: %.1f over RPC, %.1f in one process, %.2f times\n", median(ways[1].prefill),
-		median(ways[0].prefill), median(ways[1].prefill)/median(ways[0].prefill))
-	fmt.Printf("answer: %.1f over RPC, %.1f in one process, %.2f times\n", median(ways[1].decode),
-		median(ways[0].decode), median(ways[1].decode)/median(ways[0].decode))
+	compared := func(what string, over, alone []float64) {
+		fmt.Printf("%s: %.1f over RPC, %.1f in one process, %.2f times\n", what,
+			stats.Median(over), stats.Median(alone), stats.Ratio(over, alone))
+	}
+	compared("prompt", ways[1].prefill, ways[0].prefill)
+	compared("answer", ways[1].decode, ways[0].decode)
 	return nil
 }
 
@@ -159,9 +161,4 @@ func serve(ctx context.Context, program string) (address string, end func(), err
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
 	}, nil
-}
-
-func median(x []float64) float64 {
-	slices.Sort(x)
-	return x[len(x)/2]
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"image/jpeg"
 	"io"
+	"math"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -217,6 +218,44 @@ func TestStreamsThatBreakAreErrors(t *testing.T) {
 	}
 	if _, err := readStream(strings.NewReader("data: {\n"), nil); err == nil {
 		t.Error("an event that is no JSON is taken")
+	}
+}
+
+func TestFiguresAreMediansOfAllRounds(t *testing.T) {
+	l := newLine("", row{"", "s", timesFaster(2)}, 1,
+		&measured{samples: [][]float64{{9}, {4, 1, 100, 2}}},
+		&measured{samples: [][]float64{{1}, {50, 6, 7}}})
+	if *l.Ours != 3 || *l.Theirs != 7 || math.Abs(*l.Ratio-3.0/7) > 1e-15 || !*l.Met {
+		t.Errorf("%v against %v, ratio %v, %s", *l.Ours, *l.Theirs, *l.Ratio, verdict(l.Met))
+	}
+	if got, want := figure(l.OurAll, l.Unit), "3.000 s (1.000 to 100.000)"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestWhatHTTPAddsIsTheDifferenceOfMedians(t *testing.T) {
+	for _, c := range []struct {
+		firsts, rates [2][]float64
+		want          []string
+	}{
+		{[2][]float64{{10, 10, 90}, {11.5, 11.5, 11.5}}, [2][]float64{{100, 100}, {97, 99}},
+			[]string{"10.00 ms", "11.50 ms", "1.50 ms", "yes", "100.0 tok/s", "98.0 tok/s", "2.0 %",
+				"yes"}},
+		{[2][]float64{{10}, {12}}, [2][]float64{{100}, {97}},
+			[]string{"10.00 ms", "12.00 ms", "2.00 ms", "NO", "100.0 tok/s", "97.0 tok/s", "3.0 %",
+				"NO"}},
+	} {
+		var out strings.Builder
+		if err := writeCost(&out, options{}, c.firsts, c.rates); err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(out.String(), "met")
+		for _, want := range c.want {
+			var found bool
+			if _, rest, found = strings.Cut(rest, want); !found {
+				t.Errorf("%v, %v: no %s in its place: %s", c.firsts, c.rates, want, out.String())
+			}
+		}
 	}
 }
 

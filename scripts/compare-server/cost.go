@@ -16,6 +16,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/pool"
 	httpserver "github.com/eyelet-engine/eyelet/engine/server"
+	"github.com/eyelet-engine/eyelet/scripts/internal/stats"
 )
 
 // costFirsts is how often each side's time to the first token is taken in a round.
@@ -65,13 +66,13 @@ func compareCost(ctx context.Context, o options, words []llama.Token, w io.Write
 // writeCost writes the table, with the bars that the server has to keep.
 func writeCost(w io.Writer, o options, firsts, rates [2][]float64) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	added := median(firsts[1]) - median(firsts[0])
-	lost := 100 * (1 - median(rates[1])/median(rates[0]))
+	added := stats.Median(firsts[1]) - stats.Median(firsts[0])
+	lost := 100 * (1 - stats.Ratio(rates[1], rates[0]))
 	fmt.Fprintf(t, "%s, %s, %d threads, %d rounds\n\n", processor(), o.model, o.threads, o.rounds)
 	fmt.Fprint(t, "medians\tthe engine's API\tover HTTP\tadded\tbar\tmet\t\n")
-	fmt.Fprintf(t, "the same question again, TTFT\t%.2f ms\t%.2f ms\t%.2f ms\tless than 2 ms\t%s\t\n", median(firsts[0]), median(firsts[1]), added, verdict(new(added < 2)))
+	fmt.Fprintf(t, "the same question again, TTFT\t%.2f ms\t%.2f ms\t%.2f ms\tless than 2 ms\t%s\t\n", stats.Median(firsts[0]), stats.Median(firsts[1]), added, verdict(new(added < 2)))
 	fmt.Fprintf(t, "text, 8 clients\t%.1f tok/s\t%.1f tok/s\t%.1f %%\tless than 3 %%\t%s\t\n",
-		median(rates[0]), median(rates[1]), lost, verdict(new(lost < 3)))
+		stats.Median(rates[0]), stats.Median(rates[1]), lost, verdict(new(lost < 3)))
 	return t.Flush()
 }
 

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/scripts/internal/stats"
 )
 
 // bar is what our figure must reach, beside theirs. The zero bar asks nothing.
@@ -137,11 +138,11 @@ func newLine(name string, row row, k int, ours, theirs *measured) line {
 		Note: ours.failed, TheirTokens: theirs.tokens, OurTokens: ours.tokens}
 	if k < len(ours.samples) {
 		l.OurAll = ours.samples[k]
-		l.Ours = new(median(l.OurAll))
+		l.Ours = new(stats.Median(l.OurAll))
 	}
 	if k < len(theirs.samples) {
 		l.TheirAll = theirs.samples[k]
-		l.Theirs = new(median(l.TheirAll))
+		l.Theirs = new(stats.Median(l.TheirAll))
 	}
 	if l.Ours == nil {
 		return l
@@ -202,7 +203,7 @@ func figure(samples []float64, unit string) string {
 	if len(samples) == 0 {
 		return "-"
 	}
-	text := strings.TrimSpace(fmt.Sprintf("%.3f %s", median(samples), unit))
+	text := strings.TrimSpace(fmt.Sprintf("%.3f %s", stats.Median(samples), unit))
 	if len(samples) > 1 {
 		text += fmt.Sprintf(" (%.3f to %.3f)", slices.Min(samples), slices.Max(samples))
 	}
@@ -224,12 +225,4 @@ func verdict(met *bool) string {
 		return "yes"
 	}
 	return "NO"
-}
-
-func median(x []float64) float64 {
-	s := slices.Sorted(slices.Values(x))
-	if len(s)%2 == 1 {
-		return s[len(s)/2]
-	}
-	return (s[len(s)/2-1] + s[len(s)/2]) / 2
 }
