@@ -54,7 +54,12 @@ func (c *Context) Begin(ctx context.Context, batch *Batch) (*Stepwise, error) {
 // Advance goes on computing for about that long, at least from one node of the graph to the next
 // where it can pause, and returns whether the decode has ended. Its errors are Decode's, and end
 // it. Called again after the end it returns the same.
-func (s *Stepwise) Advance(d time.Duration) (done bool, err error) { return s.advance(d, false) }
+func (s *Stepwise) Advance(d time.Duration) (done bool, err error) {
+	if s.c.started == s && s.ctx.Err() != nil {
+		C.shim_flag_set(s.c.abort, true) // as cancelOn does, whose goroutine may come later
+	}
+	return s.advance(d, false)
+}
 
 func (s *Stepwise) advance(d time.Duration, aborted bool) (done bool, err error) {
 	if s.c.started != s {

@@ -93,6 +93,9 @@ func (e *Encoding) advance(d time.Duration) (done bool, err error) {
 	if e.over {
 		return true, e.err
 	}
+	if e.ctx.Err() != nil {
+		C.shim_mtmd_watch_cancel(m.watch) // as arm does, whose goroutine may come later
+	}
 	if m.threads > 0 {
 		ggml.SetAcceleratorThreads(m.threads) // libmtmd tells the CPU backend alone
 	}

@@ -299,7 +299,6 @@ func TestCancelledContextStopsAnEncode(t *testing.T) {
 		}
 	}
 	cancel()
-	time.Sleep(20 * time.Millisecond) // for the goroutine that carries the news
 	if done, err := e.Advance(0); !done || !errors.Is(err, context.Canceled) || e.Rows() != nil {
 		t.Errorf("%v, %v; want context.Canceled", done, err)
 	}

@@ -23,7 +23,8 @@ type console struct {
 	cmd    *exec.Cmd
 	master *os.File
 	tty    *os.File
-	before *term.State // of the terminal, before the program
+	before *term.State   // of the terminal, before the program
+	over   chan struct{} // closed when nothing can come on the screen any more
 
 	mu   sync.Mutex
 	seen strings.Builder // all that came on the screen
@@ -44,7 +45,7 @@ func startConsole(t *testing.T, env []string, args ...string) *console {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &console{t: t, master: master, tty: tty, before: before}
+	c := &console{t: t, master: master, tty: tty, before: before, over: make(chan struct{})}
 	c.cmd = exec.Command(program, args...)
 	c.cmd.Env = append(environment(), env...)
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = tty, tty, tty
@@ -58,6 +59,7 @@ func startConsole(t *testing.T, env []string, args ...string) *console {
 }
 
 func (c *console) watch() {
+	defer close(c.over)
 	buf := make([]byte, 4096)
 	for {
 		n, err := c.master.Read(buf)
@@ -74,6 +76,13 @@ func (c *console) screen() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.seen.String()
+}
+
+// last returns the screen with all that a program that has ended left on it.
+func (c *console) last() string {
+	c.tty.Close() // nobody else holds that end: the other one can be read to its end
+	<-c.over
+	return c.screen()
 }
 
 // expect waits until a text comes that was not expected before.
@@ -219,8 +228,7 @@ func TestProgressIsShownAtATerminalAndWiped(t *testing.T) {
 	c.expect("pictures")
 	c.expect("(0/2")
 	c.mustEnd(0)
-	time.Sleep(50 * time.Millisecond) // the last bytes may still be on their way
-	screen := c.screen()
+	screen := c.last()
 	if !strings.HasSuffix(screen, "\r\x1b[K") || strings.Contains(screen, "\n") {
 		t.Errorf("progress is left on the screen: %q", screen)
 	}

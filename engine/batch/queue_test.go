@@ -351,7 +351,7 @@ func TestWorkersSayWhatTheyHave(t *testing.T) {
 // A worker that dies holds a job no longer than AckWait; one that lives holds it as long as it
 // works.
 func TestAJobOutlivesItsWorker(t *testing.T) {
-	q := embedded(t, t.TempDir(), func(o *EmbedOptions) { o.AckWait = 300 * time.Millisecond })
+	q := embedded(t, t.TempDir(), func(o *EmbedOptions) { o.AckWait = time.Second })
 	var asked atomic.Int32
 	first := make(chan struct{})
 	end := work(t, q, func(ctx context.Context, task Task) (*Response, *Fault) {
@@ -370,7 +370,7 @@ func TestAJobOutlivesItsWorker(t *testing.T) {
 		result <- count
 	}()
 	<-first
-	time.Sleep(900 * time.Millisecond) // heartbeats keep it
+	time.Sleep(1500 * time.Millisecond) // heartbeats keep it
 	s, err := q.js.Stream(t.Context(), jobsStream+toy.key())
 	if err != nil || s.CachedInfo().State.Msgs != 1 || asked.Load() != 1 {
 		t.Error(s.CachedInfo().State, err, asked.Load())

@@ -117,7 +117,7 @@ func TestABusyModelExpiresAsItWouldAtRest(t *testing.T) {
 		go func() {
 			over <- ts.client(t).Chat(ctx, &api.ChatRequest{Model: "seed", KeepAlive: keep,
 				Messages: []api.Message{{Role: "user", Content: "x"}},
-				Format:   []byte(`{"type":"array","minItems":400,"items":{"type":"integer"}}`),
+				Format:   []byte(endlessFormat),
 				Options:  map[string]any{"num_predict": 100000}}, func(api.ChatResponse) error {
 				select {
 				case begun <- true:

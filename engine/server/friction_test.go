@@ -180,8 +180,9 @@ func TestAnEarlyAnswerReachesAClientThatIsStillSending(t *testing.T) {
 }
 
 func TestReadinessEndsBeforeTheServer(t *testing.T) {
-	ts := serve(t, func(o *Options) { o.Limits.Grace = 5 * time.Second })
-	endless := `{"model":"seed","messages":[{"role":"user","content":"Count."}],"format":{"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"},"minItems":900}},"required":["a"]}}`
+	ts := serve(t, func(o *Options) { o.Limits.Grace = time.Minute })
+	endless := `{"model":"seed","messages":[{"role":"user","content":"Count."}],"format":` +
+		endlessFormat + `}`
 	w, err := ts.http.Post(ts.url+"/api/chat", "application/json", strings.NewReader(endless))
 	if err != nil {
 		t.Fatal(err)
@@ -191,15 +192,11 @@ func TestReadinessEndsBeforeTheServer(t *testing.T) {
 		t.Fatal(lines.Err())
 	}
 	ts.end()
-	status := 0
-	for range 50 {
-		if status = ts.do(t, "GET", "/readyz", "").status; status == 503 {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	if r := ts.do(t, "GET", "/healthz", ""); status != 503 || r.status != 200 {
-		t.Errorf("ready %d, healthy %d", status, r.status)
+	eventually(t, "the server says that it is not ready", func() bool {
+		return ts.do(t, "GET", "/readyz", "").status == 503
+	})
+	if r := ts.do(t, "GET", "/healthz", ""); r.status != 200 {
+		t.Errorf("healthy %d", r.status)
 	}
 	if r := ts.do(t, "POST", "/api/chat", asksJSON("x")); r.status != 503 ||
 		r.header.Get("Retry-After") == "" {

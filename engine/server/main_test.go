@@ -30,6 +30,20 @@ const (
 	seedProjector = "../../models/builtin/mmproj-eyelet-builtin-q8_0.gguf"
 )
 
+// endlessFormat is a schema that no answer fulfils before its context is full.
+const endlessFormat = `{"type":"object","properties":{"a":{"type":"array","items":` +
+	`{"type":"array","items":{"type":"integer"},"minItems":900},"minItems":900}},"required":["a"]}`
+
+// eventually waits for a condition, which a busy machine may take long to meet.
+func eventually(t testing.TB, what string, met func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !met(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
 // testServer is a server on a loopback listener, with the built-in model as "seed".
 type testServer struct {
 	*Server

@@ -104,11 +104,5 @@ func TestALeaseLoadsAModelAndItsKeepAliveUnloadsIt(t *testing.T) {
 		t.Fatalf("%+v", loaded)
 	}
 	ts.models.unload(m)
-	for range 1000 {
-		if len(ts.models.loaded()) == 0 {
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	t.Error("the model is still loaded")
+	eventually(t, "the model is unloaded", func() bool { return len(ts.models.loaded()) == 0 })
 }

@@ -176,13 +176,7 @@ func interrupted(t *testing.T, ts *testServer, digest string, data []byte, hangU
 		return
 	}
 	c.Close()
-	for range 2000 {
-		if ts.busy.Load() == 0 {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Error("the upload goes on")
+	eventually(t, "the upload ends", func() bool { return ts.busy.Load() == 0 })
 }
 
 func TestBadChanges(t *testing.T) {

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ollama/ollama/api"
 	"github.com/openai/openai-go/v3"
@@ -336,14 +335,10 @@ func TestChildrenOfTheServer(t *testing.T) {
 		}
 		gone <- err
 	}()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		if data, _ := os.ReadFile(asked); len(data) > 0 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("no child is asked")
-		}
-	}
+	eventually(t, "a child is asked", func() bool {
+		data, _ := os.ReadFile(asked)
+		return len(data) > 0
+	})
 	if reply := ts.do(t, http.MethodGet, "/api/ps", ""); !strings.Contains(reply.text,
 		"tiny:latest") {
 		t.Errorf("its memory is not counted: %s", reply.text)
@@ -422,12 +417,7 @@ func TestAChildStaysBetweenPictures(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for deadline := time.Now().Add(time.Minute); len(ts.pool.List()) >
-		0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("still there: %+v", ts.pool.List())
-		}
-	}
+	eventually(t, "all are unloaded", func() bool { return len(ts.pool.List()) == 0 })
 	draw("x", http.StatusOK)
 	processes(3)
 }

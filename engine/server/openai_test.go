@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/openai/openai-go/v3"
@@ -326,19 +325,13 @@ func TestOpenAIErrors(t *testing.T) {
 // idle waits until no request is under way.
 func (ts *testServer) idle(t testing.TB) {
 	t.Helper()
-	for range 200 {
-		if ts.busy.Load() == 0 {
-			running := 0
-			for _, l := range ts.models.loaded() {
-				running += l.Status.Leases
-			}
-			if running == 0 {
-				return
-			}
+	eventually(t, "no request is under way", func() bool {
+		running := ts.busy.Load()
+		for _, l := range ts.models.loaded() {
+			running += int64(l.Status.Leases)
 		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Error("requests are still under way")
+		return running == 0
+	})
 }
 
 func TestOpenAIStreamsEndWithTheirClients(t *testing.T) {

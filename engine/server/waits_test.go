@@ -40,8 +40,9 @@ func TestWaitsEndWithTheServer(t *testing.T) {
 // told to end.
 func TestTheEndOfTheServerRefusesWhoWaits(t *testing.T) {
 	ts := serve(t, func(o *Options) { o.Limits.Grace, o.Spec.Parallel = 20*time.Second, 1 })
-	// Of many items, so that it runs while the others come; its end comes by its length.
-	long := `{"model":"seed","options":{"temperature":1,"num_predict":400},"messages":[{"role":"user","content":"Count."}],"format":{"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"},"minItems":900}},"required":["a"]}}`
+	// It runs while the others come; its end comes by its length.
+	long := `{"model":"seed","options":{"temperature":1,"num_predict":1200,"num_ctx":2048},` +
+		`"messages":[{"role":"user","content":"Count."}],"format":` + endlessFormat + `}`
 	running, err := ts.http.Post(ts.url+"/api/chat", "application/json", strings.NewReader(long))
 	if err != nil {
 		t.Fatal(err)
@@ -68,9 +69,7 @@ func TestTheEndOfTheServerRefusesWhoWaits(t *testing.T) {
 		text, err := io.ReadAll(w.Body)
 		waits <- outcome{w.StatusCode, string(text), err}
 	}()
-	for ts.busy.Load() < 2 {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "both are under way", func() bool { return ts.busy.Load() == 2 })
 	ts.end()
 	o := <-waits
 	if o.err != nil || o.status != http.StatusServiceUnavailable || !strings.Contains(o.text,
