@@ -5,8 +5,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // physicalCores counts the cores that this process may run on, hyper-threads once: two threads of
@@ -14,13 +12,13 @@ import (
 // which GOMAXPROCS follows, is the upper bound.
 func physicalCores() int {
 	limit := max(runtime.GOMAXPROCS(0), 1)
-	var allowed unix.CPUSet
-	if unix.SchedGetaffinity(0, &allowed) != nil {
+	allowed, ok := allowedCores()
+	if !ok {
 		return limit
 	}
 	cores := map[string]bool{}
 	for cpu := range 1024 {
-		if !allowed.IsSet(cpu) {
+		if !allowed(cpu) {
 			continue
 		}
 		siblings, err := os.ReadFile(

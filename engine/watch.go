@@ -3,7 +3,6 @@ package engine
 import (
 	"bytes"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -23,8 +22,8 @@ const (
 // watchCores tells how long others kept the cores busy that this process may use. It is false on
 // systems that do not tell.
 func watchCores() (busy, bool) {
-	var allowed unix.CPUSet
-	if runtime.GOOS != "linux" || unix.SchedGetaffinity(0, &allowed) != nil {
+	allowed, ok := allowedCores()
+	if !ok {
 		return busy{}, false
 	}
 	data, err := os.ReadFile("/proc/stat")
@@ -38,7 +37,7 @@ func watchCores() (busy, bool) {
 	priority, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	// The system call counts from 20 for nice 19 to 1 up to 40 for -20.
 	low := err == nil && priority < 20
-	all, niced, cores := coreTimes(data, allowed.IsSet)
+	all, niced, cores := coreTimes(data, allowed)
 	if cores == 0 {
 		return busy{}, false
 	}
