@@ -49,6 +49,8 @@ type Result struct {
 	Architecture string // the model's class, as "LlavaForConditionalGeneration"
 	Model        File
 	Projector    *File // nil for a model that sees nothing
+	// Deaf tells that the folder's model also hears, and that its tower for sound is left out.
+	Deaf bool
 }
 
 // File is one file that was written.
@@ -71,7 +73,8 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer s.weights.Close()
-	result := &Result{Architecture: s.config.Architecture}
+	result := &Result{Architecture: s.config.Architecture,
+		Deaf: s.config.Vision != nil && s.config.Vision.Hears}
 	text := s.newOutput(ctx, o.Model, o.Type)
 	text.planText()
 	outputs := []*output{text}

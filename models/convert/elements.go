@@ -49,44 +49,59 @@ func (o *output) write(t *tensor, out io.Writer) error {
 }
 
 // rows calls emit with the source's bytes, whole rows in the order of the output.
-//
-// Llama's query and key rows of a head rotate in pairs. transformers pairs row j
-// with row j + d/2 of the head's d rows, Meta's original and llama.cpp row 2j with
-// row 2j+1: the halves of each head are interleaved. A vector, the bias of such a
-// layer, has rows of one element.
 func (t *tensor) rows(emit func([]byte) error) error {
 	width := t.src.DType.Bits() / 8
-	row := int(t.dims[0])
-	if t.heads != 0 && len(t.dims) == 1 {
-		row = 1
+	r := t.src.Reader()
+	if t.order == nil {
+		return t.part.whole(int(t.elements())).read(r, int(t.dims[0]), width, emit)
 	}
-	r, size := t.src.Reader(), row*width
-	if t.heads == 0 {
-		return t.part.whole(int(t.elements())).read(r, row, width, emit)
-	}
-	half := int(t.src.Elements()) / row / t.heads / 2
-	n := min(max(1, batch/row/2), half)
-	first, second, both := make([]byte, n*size), make([]byte, n*size), make([]byte, 2*n*size)
-	for head := range t.heads {
-		for from := 0; from < half; from += n {
-			k := min(n, half-from)
-			start := int64(head*2*half+from) * int64(size)
-			if _, err := r.ReadAt(first[:k*size], start); err != nil {
-				return err
-			}
-			if _, err := r.ReadAt(second[:k*size], start+int64(half)*int64(size)); err != nil {
-				return err
-			}
-			for j := range k {
-				copy(both[2*j*size:], first[j*size:(j+1)*size])
-				copy(both[(2*j+1)*size:], second[j*size:(j+1)*size])
-			}
-			if err := emit(both[:2*k*size]); err != nil {
-				return err
-			}
+	size := t.unit * width
+	units, sorted := make([]byte, len(t.order)*size), make([]byte, len(t.order)*size)
+	for at := int64(0); at < r.Size(); at += int64(len(units)) {
+		if _, err := r.ReadAt(units, at); err != nil {
+			return err
+		}
+		for i, from := range t.order {
+			copy(sorted[i*size:], units[from*size:(from+1)*size])
+		}
+		if err := emit(sorted); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// interleaved is the order of the n rows of a head of queries or keys that rotate in pairs:
+// transformers pairs row j with row j + n/2, Meta's original and llama.cpp row 2j with row 2j + 1.
+func interleaved(n int) (order []int) {
+	for j := range n / 2 {
+		order = append(order, j, j+n/2)
+	}
+	return order
+}
+
+// planar is the order of the elements of so many pixels that have n colours side by side, one
+// colour after the other.
+func planar(n, pixels int) (order []int) {
+	for colour := range n {
+		for i := range pixels {
+			order = append(order, i*n+colour)
+		}
+	}
+	return order
+}
+
+// apart is the inverse of interleaved for the first n of a head's rows; the others stay.
+func apart(n, rows int) (order []int) {
+	for start := range 2 {
+		for j := start; j < n; j += 2 {
+			order = append(order, j)
+		}
+	}
+	for j := n; j < rows; j++ {
+		order = append(order, j)
+	}
+	return order
 }
 
 // read calls emit with the bytes of a part, whole rows of so many elements of so many bytes.

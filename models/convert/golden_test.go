@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"testing"
 
@@ -100,9 +101,14 @@ func TestFilesEqualThoseOfLlamaCpp(t *testing.T) {
 	}
 }
 
+// sounds are the tensors and keys of towers that hear, which are left out.
+var sounds = regexp.MustCompile(`^(a\.|mm\.a\.|clip\.(has_audio|audio))`)
+
 func compareFile(t *testing.T, got *gguf.File, want *goldenFile, typ gguf.Type) {
 	t.Helper()
-	tensors := want.Tensors[lower(typ)]
+	tensors := slices.DeleteFunc(slices.Clone(want.Tensors[lower(typ)]), func(w goldenTensor) bool {
+		return sounds.MatchString(w.Name)
+	})
 	if len(tensors) == 0 || len(got.Tensors()) != len(tensors) {
 		t.Errorf("%d tensors, want %d", len(got.Tensors()), len(tensors))
 	}
@@ -119,9 +125,17 @@ func compareFile(t *testing.T, got *gguf.File, want *goldenFile, typ gguf.Type) 
 		}
 	}
 	keys := make(map[string]bool)
+	smaller := len(tensors) < len(want.Tensors[lower(typ)])
 	for _, kv := range got.Keys() {
 		keys[kv.Key] = true
+		if smaller && kv.Key == "general.size_label" {
+			continue // counts what is left out
+		}
 		w, ok := want.Metadata[kv.Key]
+		if kind, _ := got.Str("clip.vision.projector_type"); kind == "gemma4v" &&
+			kv.Key == "clip.use_gelu" {
+			continue // which llama.cpp's converter forgets
+		}
 		if !ok {
 			t.Errorf("key %s = %v, which llama.cpp does not write", kv.Key, kv.Value)
 			continue
@@ -138,7 +152,7 @@ func compareFile(t *testing.T, got *gguf.File, want *goldenFile, typ gguf.Type) 
 	for key, w := range want.Metadata {
 		// Not copied: what llama.cpp's converter guesses from the words of the model card beside
 		// the licence.
-		if !keys[key] && key != "general.tags" {
+		if !keys[key] && key != "general.tags" && !sounds.MatchString(key) {
 			t.Errorf("no key %s, want %v", key, w.Value)
 		}
 	}

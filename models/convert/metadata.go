@@ -76,8 +76,13 @@ func (o *output) textMetadata() {
 		set("rope.freq_base_swa", float32(t.Rope.LocalTheta))
 		set("attention.sliding_window", uint32(t.Window))
 	}
-	if arch == "qwen3vl" {
+	switch arch {
+	case "qwen3vl":
 		set("n_deepstack_layers", uint32(len(o.config.Vision.Deepstack)))
+	case "gemma4":
+		o.gemma4Metadata(t, set)
+	case "glm4":
+		set("rope.dimension_count", uint32(t.Rotated()))
 	}
 	if o.llamaLike() {
 		set("vocab_size", uint32(t.Vocab))
@@ -102,13 +107,15 @@ func (o *output) textMetadata() {
 // specialKeys are the parts of the keys that name special tokens, "seperator" as
 // llama.cpp spells it.
 var specialKeys = map[string]string{"bos": "bos", "eos": "eos", "unk": "unknown",
-	"sep": "seperator", "pad": "padding", "cls": "cls", "mask": "mask"}
+	"sep": "seperator", "pad": "padding", "cls": "cls", "mask": "mask", "eot": "eot"}
 
 func (o *output) tokenizerMetadata() {
 	t := o.tokenizer
 	set := func(key string, value any) { o.w.Set("tokenizer.ggml."+key, value) }
 	set("model", t.Model)
-	set("pre", t.Pre)
+	if t.Pre != "" {
+		set("pre", t.Pre)
+	}
 	set("tokens", t.Tokens)
 	if t.Scores != nil {
 		set("scores", t.Scores)

@@ -27,6 +27,9 @@ var prefixes = []struct{ from, to string }{
 	{"multi_modal_projector.", "projector."},
 	{"model.multi_modal_projector.", "projector."},
 	{"model.connector.", "connector."},
+	{"model.embed_vision.", "projector."},
+	{"model.audio_tower.", "audio."},
+	{"model.embed_audio.", "audio."},
 	{"model.image_newline", "image_newline"},
 	{"model.", "text."},
 }
@@ -83,6 +86,8 @@ func (s *source) ignored(name string) bool {
 		return false
 	case v.Family == hf.Gemma3:
 		return strings.HasPrefix(name, "vision.head.") // SigLIP's own, over all patches
+	case v.Family == hf.Gemma4:
+		return strings.HasPrefix(name, "audio.") // see [Result.Deaf]
 	case v.Family != hf.LLaVA:
 		return false
 	}

@@ -32,9 +32,10 @@ type tensor struct {
 	typ  gguf.Type
 	dims []uint64 // in ggml's order
 	src  *safetensors.Tensor
-	// heads, if not 0, is the number of attention heads whose rows are to be put
-	// in another order, see rows.
-	heads  int
+	// order, if not nil, is that in which each len(order) units of src are written; a unit has so
+	// many elements.
+	order  []int
+	unit   int
 	part   part      // of src
 	plus   float32   // added to each element, of F32 alone
 	values []float32 // in place of src: computed here
@@ -79,25 +80,27 @@ func (o *output) matrixType(n int) gguf.Type {
 // add plans a tensor that the model must have. from is its canonical name,
 // shape its shape in the folder.
 func (o *output) add(name, from string, shape ...int) *tensor {
-	t, ok := o.names[from]
-	if !ok {
-		o.missing(from)
-		return &tensor{}
-	}
-	return o.addFrom(name, t, shape)
+	return o.addPart(name, from, part{}, shape, shape)
 }
 
 // addIf plans a tensor that the model can have.
 func (o *output) addIf(name, from string, shape ...int) *tensor {
-	if t, ok := o.names[from]; ok {
-		return o.addFrom(name, t, shape)
+	if o.names[from] == nil {
+		return &tensor{}
 	}
-	return &tensor{}
+	return o.add(name, from, shape...)
 }
 
-func (o *output) addFrom(name string, src *safetensors.Tensor, shape []int) *tensor {
-	o.check(src, shape)
-	t := &tensor{name: name, typ: gguf.F32, dims: reversed(shape), src: src}
+// addPart plans a tensor of a part of one that the model must have: from is that one's canonical
+// name, whole its shape in the folder, shape the part's.
+func (o *output) addPart(name, from string, p part, whole, shape []int) *tensor {
+	src, ok := o.names[from]
+	if !ok {
+		o.missing(from)
+		return &tensor{}
+	}
+	o.check(src, whole)
+	t := &tensor{name: name, typ: gguf.F32, dims: reversed(shape), src: src, part: p}
 	if len(shape) > 1 {
 		t.typ = o.matrixType(shape[len(shape)-1])
 	}
@@ -121,6 +124,22 @@ func (o *output) check(src *safetensors.Tensor, shape []int) {
 	o.used[src] = true
 }
 
+// mostSorted bounds the elements that are put in another order at a time.
+const mostSorted = 1 << 26
+
+// sort has each len(order) units of so many elements written in another order: rows of a matrix, or
+// single elements.
+func (o *output) sort(t *tensor, unit int, order []int) {
+	if t.src == nil { // missing, which is said already
+		return
+	}
+	t.order, t.unit = order, unit
+	if n := uint64(len(order) * unit); n == 0 || n > mostSorted || t.elements()%n != 0 {
+		o.fail("%s: tensor %q: its %d elements cannot be put in another order %d at a time",
+			t.src.Path(), t.src.Name, t.elements(), n)
+	}
+}
+
 // reversed is a shape in ggml's order.
 func reversed(shape []int) []uint64 {
 	dims := make([]uint64, len(shape))
@@ -128,23 +147,6 @@ func reversed(shape []int) []uint64 {
 		dims[len(shape)-1-i] = uint64(n)
 	}
 	return dims
-}
-
-// addPart plans a tensor of a part of one that the model must have: from is that one's canonical
-// name, whole its shape in the folder, shape the part's.
-func (o *output) addPart(name, from string, p part, whole, shape []int) *tensor {
-	src, ok := o.names[from]
-	if !ok {
-		o.missing(from)
-		return &tensor{}
-	}
-	o.check(src, whole)
-	t := &tensor{name: name, typ: gguf.F32, dims: reversed(shape), src: src, part: p}
-	if len(shape) > 1 {
-		t.typ = o.matrixType(shape[len(shape)-1])
-	}
-	o.tensors = append(o.tensors, t)
-	return t
 }
 
 // thirds plans queries, keys and values that a folder has in one layer.

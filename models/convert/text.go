@@ -13,7 +13,7 @@ import (
 // numbers differ.
 var architectures = map[string]string{
 	"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen2_vl": "qwen2vl", "qwen3": "qwen3",
-	"qwen3_vl": "qwen3vl", "gemma3": "gemma3",
+	"qwen3_vl": "qwen3vl", "gemma3": "gemma3", "gemma4": "gemma4", "glm4v": "glm4",
 }
 
 // architecture is llama.cpp's name for the language model.
@@ -25,7 +25,7 @@ func (s *source) architecture() string {
 	return architectures[s.config.Text.ModelType]
 }
 
-// llamaLike tells the architectures whose heads llama.cpp rotates as Llama's, see [tensor.rows].
+// llamaLike tells the architectures whose heads llama.cpp rotates as Llama's, see [interleaved].
 func (s *source) llamaLike() bool {
 	arch := s.architecture()
 	return arch == "llama" || arch == "mistral3"
@@ -41,8 +41,19 @@ func (o *output) planText() {
 			dims: []uint64{uint64(len(values))}, values: values})
 	}
 	o.add("token_embd.weight", "text.embed_tokens.weight", t.Vocab, t.Hidden)
+	if t.ModelType == "gemma4" {
+		o.planGemma4(t)
+	}
 	for i := range t.Layers {
-		o.planLayer(t, fmt.Sprintf("blk.%d.", i), fmt.Sprintf("text.layers.%d.", i))
+		to, from := fmt.Sprintf("blk.%d.", i), fmt.Sprintf("text.layers.%d.", i)
+		switch t.ModelType {
+		case "gemma4":
+			o.planGemma4Layer(t, i, to, from)
+		case "glm4v":
+			o.planGLM4Layer(t, to, from)
+		default:
+			o.planLayer(t, to, from)
+		}
 	}
 	o.textNorm("output_norm", "text.norm", t.Hidden)
 	if t.Tied {
@@ -68,8 +79,12 @@ func (o *output) planLayer(t *hf.Text, to, from string) {
 	o.linear(to+"attn_v", from+"self_attn.v_proj", kv, t.Hidden)
 	switch {
 	case o.llamaLike():
-		weight.heads, bias.heads = t.Heads, t.Heads
-		keyWeight.heads, keyBias.heads = t.KVHeads, t.KVHeads
+		for _, x := range []*tensor{weight, keyWeight} {
+			o.sort(x, t.Hidden, interleaved(t.HeadDim))
+		}
+		for _, x := range []*tensor{bias, keyBias} {
+			o.sort(x, 1, interleaved(t.HeadDim))
+		}
 	case strings.HasPrefix(t.ModelType, "qwen2"):
 		for _, name := range []string{"q", "k", "v"} {
 			if bias := from + "self_attn." + name + "_proj.bias"; o.names[bias] == nil {

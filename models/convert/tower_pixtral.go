@@ -18,8 +18,10 @@ func (o *output) planPixtral(v *hf.Vision) {
 		to, from := fmt.Sprintf("v.blk.%d.", i), fmt.Sprintf("vision.transformer.layers.%d.", i)
 		o.norm(to+"ln1", from+"attention_norm", n, false)
 		o.norm(to+"ln2", from+"ffn_norm", n, false)
-		o.layer(to+"attn_q", from+"attention.q_proj", n, n, false).heads = v.Heads
-		o.layer(to+"attn_k", from+"attention.k_proj", n, n, false).heads = v.Heads
+		for _, name := range []string{"q", "k"} {
+			o.sort(o.layer(to+"attn_"+name, from+"attention."+name+"_proj", n, n, false),
+				n, interleaved(n/v.Heads))
+		}
 		o.layer(to+"attn_v", from+"attention.v_proj", n, n, false)
 		o.layer(to+"attn_out", from+"attention.o_proj", n, n, false)
 		o.layer(to+"ffn_gate", from+"feed_forward.gate_proj", v.FF, n, false)

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -106,15 +107,16 @@ func (o *output) qwenMetadata(v *hf.Vision, set func(key string, value any)) {
 	if merge {
 		set("vision.spatial_merge_size", uint32(v.ScaleFactor))
 	}
-	if p := o.preprocessor; p.MinPixels != 0 && p.MinPixels != least ||
-		p.MaxPixels != 0 && p.MaxPixels != most {
-		if p.MinPixels != 0 {
-			least = p.MinPixels
-		}
-		if p.MaxPixels != 0 {
-			most = p.MaxPixels
-		}
-		set("vision.image_min_pixels", uint32(least))
-		set("vision.image_max_pixels", uint32(most))
+	o.pixelBounds(least, most, set)
+}
+
+// pixelBounds sets the least and the most pixels of a picture where the folder's processor has
+// others than the layout.
+func (o *output) pixelBounds(least, most int, set func(key string, value any)) {
+	p := o.preprocessor
+	own, ownMost := cmp.Or(p.MinPixels, least), cmp.Or(p.MaxPixels, most)
+	if own != least || ownMost != most {
+		set("vision.image_min_pixels", uint32(own))
+		set("vision.image_max_pixels", uint32(ownMost))
 	}
 }

@@ -23,6 +23,8 @@ var towers = map[hf.Family]tower{
 	hf.Qwen25VL: {(*output).planQwen, (*output).qwenMetadata},
 	hf.Qwen3VL:  {(*output).planQwen3, (*output).qwenMetadata},
 	hf.Gemma3:   {(*output).planGemma3, (*output).gemma3Metadata},
+	hf.Gemma4:   {(*output).planGemma4Tower, (*output).gemma4TowerMetadata},
+	hf.GLM4V:    {(*output).planGLM4V, (*output).glm4vMetadata},
 	hf.InternVL: {(*output).planInternVL, (*output).internVLMetadata},
 	hf.Pixtral:  {(*output).planPixtral, (*output).pixtralMetadata},
 	hf.Mistral3: {(*output).planPixtral, (*output).pixtralMetadata},

@@ -29,8 +29,9 @@ type Text struct {
 	Context   int
 	Eps       float64
 	Tied      bool // no output matrix: the embedding serves
-	// how far back five of six layers look, of Gemma 3; 0 for models whose layers are alike
+	// how far back most layers look, of Gemma 3 and 4; 0 for models whose layers are alike
 	Window    int
+	Layered   // of Gemma 4 alone
 	Rope      Rope
 	SpecialID map[string]int // ids by kind ("bos", "eos", …) where config.json gives any
 }
@@ -46,6 +47,9 @@ type Rope struct {
 	HighFreqFactor  float64 // llama3
 	OriginalContext int     // llama3, yarn
 	LocalTheta      float64 // of the layers with a window
+	// Partial is the share of a head's pairs that rotate, of GLM-4V and in Gemma 4's layers without
+	// a window; 0 for models that rotate all.
+	Partial float64
 	// Sections are how many pairs of a head rotate by time, by row and by column, of models with
 	// such positions.
 	Sections []int
@@ -63,7 +67,7 @@ var textModels = map[string]string{
 // familyText are the kinds of the language models that belong to one family; those of others are in
 // text_config.
 var familyText = map[Family]string{Qwen2VL: "qwen2_vl", Qwen25VL: "qwen2_vl", Qwen3VL: "qwen3_vl",
-	Gemma3: "gemma3"}
+	Gemma3: "gemma3", Gemma4: "gemma4", GLM4V: "glm4v"}
 
 // ReadConfig reads the config.json of a folder. A model of a kind that is not
 // known is an [ErrUnsupported] that names it.
@@ -87,7 +91,7 @@ func parseConfig(path string, data []byte) (*Config, error) {
 	switch {
 	case sees:
 		text = o.object("text_config")
-		if family.Qwen() && text.values == nil { // before version 4.52 of transformers
+		if (family.Qwen() || family == GLM4V) && text.values == nil { // as before version 4.52
 			text = o
 		}
 		c.Vision = o.vision(c.Architecture)
@@ -132,8 +136,7 @@ func (o object) text(root object, kind string) Text {
 		t.ModelType = o.str("model_type", "llama")
 	}
 	d, ok := textDefaults[t.ModelType]
-	if !ok || kind == "" && slices.Contains([]string{"qwen2_vl", "qwen3_vl", "gemma3"},
-		t.ModelType) {
+	if !ok || kind == "" && slices.Contains(slices.Collect(maps.Values(familyText)), t.ModelType) {
 		o.fail("model_type", "%w: language model %s; known are llama, mistral, qwen2 and qwen3",
 			ErrUnsupported, brief(t.ModelType))
 		return t
@@ -167,9 +170,12 @@ func (o object) text(root object, kind string) Text {
 			}
 		}
 	}
-	if t.ModelType == "gemma3" {
+	switch t.ModelType {
+	case "gemma3":
 		o.gemma3Text(&t)
-	} else {
+	case "gemma4":
+		o.gemma4Text(&t)
+	default:
 		t.Context = min(t.Context, o.window(&t))
 	}
 	o.checkText(&t)
@@ -213,22 +219,32 @@ func (o object) checkText(t *Text) {
 	case !(t.Eps > 0 && t.Eps < 1):
 		o.fail("rms_norm_eps", "%w: %v", ErrInvalid, t.Eps)
 	}
-	if s := t.Rope.Sections; len(s) == 3 && s[0]+s[1]+s[2] != t.HeadDim/2 {
-		o.fail("mrope_section", "%w: %v of %d pairs", ErrInvalid, s, t.HeadDim/2)
+	if s := t.Rope.Sections; len(s) == 3 && s[0]+s[1]+s[2] != t.Rotated()/2 {
+		o.fail("mrope_section", "%w: %v of %d pairs", ErrInvalid, s, t.Rotated()/2)
 	}
-	if t.ModelType != "gemma3" {
+	if !strings.HasPrefix(t.ModelType, "gemma") {
 		o.want("hidden_act", "silu")
 	}
 	if strings.HasPrefix(t.ModelType, "qwen3") {
 		o.wantSwitch("attention_bias", false)
 	}
 	if x := o.object("rope_parameters").float("partial_rotary_factor",
-		o.float("partial_rotary_factor", 1)); x != 1 {
+		o.float("partial_rotary_factor", 1)); x != 1 && t.Rope.Partial == 0 {
 		o.fail("partial_rotary_factor", "%w: %v; heads are rotated whole", ErrUnsupported, x)
 	}
-	if o.has("num_local_experts") {
-		o.fail("num_local_experts", "%w: a mixture of experts", ErrUnsupported)
+	for _, key := range []string{"num_local_experts", "num_experts"} {
+		if o.has(key) {
+			o.fail(key, "%w: a mixture of experts", ErrUnsupported)
+		}
 	}
+}
+
+// Rotated is how many rows of a head rotate, in layers with a window where there are any.
+func (t *Text) Rotated() int {
+	if t.Rope.Partial == 0 || t.Window != 0 {
+		return t.HeadDim
+	}
+	return int(float64(t.HeadDim) * t.Rope.Partial)
 }
 
 // String names the model for messages, as "LlavaForConditionalGeneration (llama)".

@@ -189,6 +189,26 @@ func TestConfigsThatCannotBeConvertedAreErrors(t *testing.T) {
 		{"another scale of queries", with(gemma3VL, `"sliding_window":1024`,
 			`"sliding_window":1024,"query_pre_attn_scalar":168`), ErrUnsupported,
 			"query_pre_attn_scalar"},
+		{"a mixture of experts in Gemma 4", with(gemma4VL, `"enable_moe_block":false`,
+			`"enable_moe_block":true`), ErrUnsupported, "enable_moe_block"},
+		{"layers of a third kind", with(gemma4VL, `"full_attention"]`, `"linear_attention"]`),
+			ErrUnsupported, "layer_types"},
+		{"layers too many", with(gemma4VL, `"num_hidden_layers":3`, `"num_hidden_layers":4`),
+			ErrUnsupported, "layer_types"},
+		{"wide heads that keys' heads do not divide", with(gemma4VL,
+			`"num_global_key_value_heads":4`, `"num_global_key_value_heads":5`), ErrInvalid,
+			"global_head_dim"},
+		{"a number of one layer", with(gemma4VL, `"attention_k_eq_v":true`,
+			`"attention_k_eq_v":true,"per_layer_config":{"1":{"head_dim":128}}`), ErrUnsupported,
+			"head_dim"},
+		{"other positions without a window", with(gemma4VL, "proportional", "default"),
+			ErrUnsupported, "rope_type"},
+		{"all layers share", with(gemma4VL, `"num_kv_shared_layers":0`,
+			`"num_kv_shared_layers":3`), ErrInvalid, "num_kv_shared_layers"},
+		{"pairs that do not rotate", with(glm4VL, "[8,12,12]", "[16,24,24]"), ErrInvalid,
+			"mrope_section"},
+		{"a merger of another width", with(glm4VL, `"out_hidden_size":4096`,
+			`"out_hidden_size":2048`), ErrInvalid, "out_hidden_size"},
 		{"a connector that does not divide", with(smolvlm, `"scale_factor":3`, `"scale_factor":4`),
 			ErrInvalid, "scale_factor"},
 	}
@@ -243,6 +263,16 @@ const (
 	gemma3VL = `{"architectures":["Gemma3ForConditionalGeneration"],"eos_token_id":[1,106],"mm_tokens_per_image":256,"model_type":"gemma3","text_config":{"hidden_size":2560,"intermediate_size":10240,
 			"model_type":"gemma3_text","num_hidden_layers":34,"rope_scaling":{"factor":8.0,"rope_type":"linear"},"sliding_window":1024},"vision_config":{"hidden_size":1152,"image_size":896,
 			"intermediate_size":4304,"model_type":"siglip_vision_model","num_attention_heads":16,"num_hidden_layers":27,"patch_size":14,"vision_use_head":false}}`
+	gemma4VL = `{"architectures":["Gemma4ForConditionalGeneration"],"audio_config":null,"model_type":"gemma4","text_config":{"attention_k_eq_v":true,"enable_moe_block":false,"final_logit_softcapping":30.0,
+			"global_head_dim":512,"head_dim":256,"hidden_size":5376,"hidden_size_per_layer_input":0,"intermediate_size":21504,"layer_types":["sliding_attention","sliding_attention","full_attention"],
+			"max_position_embeddings":262144,"model_type":"gemma4_text","num_attention_heads":32,"num_global_key_value_heads":4,"num_hidden_layers":3,"num_key_value_heads":16,"num_kv_shared_layers":0,
+			"rope_parameters":{"full_attention":{"partial_rotary_factor":0.25,"rope_theta":1000000.0,"rope_type":"proportional"},"sliding_attention":{"rope_theta":10000.0,"rope_type":"default"}},
+			"sliding_window":1024,"use_bidirectional_attention":"vision","vocab_size":262144},"vision_config":{"head_dim":72,"hidden_size":1152,"intermediate_size":4304,"model_type":"gemma4_vision",
+			"num_attention_heads":16,"num_hidden_layers":27,"num_key_value_heads":16,"patch_size":16,"pooling_kernel_size":3,"standardize":true}}`
+	glm4VL = `{"architectures":["Glm4vForConditionalGeneration"],"attention_bias":true,"hidden_act":"silu","hidden_size":4096,"intermediate_size":13696,"max_position_embeddings":65536,"model_type":"glm4v",
+			"num_attention_heads":32,"num_hidden_layers":40,"num_key_value_heads":2,"partial_rotary_factor":0.5,"rms_norm_eps":1e-05,"rope_scaling":{"mrope_section":[8,12,12],"type":"default"},
+			"rope_theta":10000.0,"vision_config":{"attention_bias":false,"depth":24,"hidden_act":"silu","hidden_size":1536,"image_size":336,"in_channels":3,"intermediate_size":13696,"model_type":"glm4v",
+			"num_heads":12,"out_hidden_size":4096,"patch_size":14,"rms_norm_eps":1e-05,"spatial_merge_size":2,"temporal_patch_size":2},"vocab_size":151552}`
 )
 
 // TestConfigsOfFamiliesAreRead has the numbers of config.json files as Qwen, Google, OpenGVLab and
@@ -284,6 +314,23 @@ func TestConfigsOfFamiliesAreRead(t *testing.T) {
 			Vision{Family: Gemma3, ModelType: "siglip_vision_model", Hidden: 1152, FF: 4304,
 				Layers: 27, Heads: 16, ImageSize: 896, PatchSize: 14, Act: "gelu_pytorch_tanh",
 				Eps: 1e-6, ScaleFactor: 4}},
+		{"Gemma 4 31B, of three layers", gemma4VL,
+			Text{ModelType: "gemma4", Vocab: 262144, Hidden: 5376, FF: 21504, Layers: 3, Heads: 32,
+				KVHeads: 16, HeadDim: 256, Context: 262144, Eps: 1e-6, Tied: true, Window: 1024,
+				Layered: Layered{Full: []bool{false, false, true}, GlobalHeadDim: 512,
+					GlobalKVHeads: 4, KeysAsValues: true, PerLayerVocab: 262144, Softcap: 30},
+				Rope:      qwen(Rope{Theta: 1e6, LocalTheta: 10000, Type: "default", Partial: 0.25}),
+				SpecialID: map[string]int{}},
+			Vision{Family: Gemma4, ModelType: "gemma4_vision", Hidden: 1152, FF: 4304, Layers: 27,
+				Heads: 16, ImageSize: 224, PatchSize: 16, Act: "gelu_pytorch_tanh", Eps: 1e-6,
+				ScaleFactor: 3, Positions: 10240, Standardized: true}},
+		{"GLM-4.1V 9B", glm4VL,
+			Text{ModelType: "glm4v", Vocab: 151552, Hidden: 4096, FF: 13696, Layers: 40, Heads: 32,
+				KVHeads: 2, HeadDim: 128, Context: 65536, Eps: 1e-5,
+				Rope: qwen(Rope{Theta: 10000, Type: "default", Partial: 0.5,
+					Sections: []int{8, 12, 12}}), SpecialID: map[string]int{}},
+			Vision{Family: GLM4V, ModelType: "glm4v", Hidden: 1536, FF: 13696, Layers: 24,
+				Heads: 12, ImageSize: 336, PatchSize: 14, Act: "silu", Eps: 1e-5, ScaleFactor: 2}},
 		{"InternVL3 1B", `{"architectures":["InternVLForConditionalGeneration"],"downsample_ratio":0.5,"image_seq_length":256,"model_type":"internvl","projector_hidden_act":"gelu",
 			"text_config":{"architectures":["Qwen2ForCausalLM"],"hidden_size":896,"intermediate_size":4864,"max_position_embeddings":32768,"model_type":"qwen2","num_attention_heads":14,"num_hidden_layers":24,
 			"num_key_value_heads":2,"rope_scaling":{"factor":2.0,"rope_type":"dynamic","type":"dynamic"},"rope_theta":1000000.0,"vocab_size":151674},"vision_config":{"architectures":["InternVisionModel"],
@@ -335,6 +382,10 @@ var (
 		Vision: &Vision{Family: InternVL, ImageSize: 448, PatchSize: 14, ScaleFactor: 2}}
 	pixtralVL = &Config{Architecture: "Mistral3ForConditionalGeneration",
 		Vision: &Vision{Family: Mistral3, ImageSize: 1540, PatchSize: 14, ScaleFactor: 2}}
+	gemma4P = &Config{Architecture: "Gemma4ForConditionalGeneration",
+		Vision: &Vision{Family: Gemma4, ImageSize: 224, PatchSize: 16, ScaleFactor: 3}}
+	glm4P = &Config{Architecture: "Glm4vForConditionalGeneration",
+		Vision: &Vision{Family: GLM4V, ImageSize: 336, PatchSize: 14, ScaleFactor: 2}}
 	llavaNext = &Config{Architecture: "LlavaNextForConditionalGeneration",
 		Vision: &Vision{Family: LLaVA, ImageSize: 336, PatchSize: 14, Pinpoints: []int{336, 672}}}
 )
@@ -398,6 +449,14 @@ func TestStepsOfProcessorsAreTakenOrRefusedByName(t *testing.T) {
 		{gemmaVL, `"size":{"shortest_edge":896}`, "size"},
 		{gemmaVL, `"image_seq_length":64`, "image_seq_length"},
 		{gemmaVL, `"resample":3`, "resample"},
+		{gemma4P, `"image_processor_type":"Gemma4ImageProcessor","do_normalize":false,"image_mean":[0.0,0.0,0.0],"image_std":[1.0,1.0,1.0],"max_soft_tokens":280,"patch_size":16,"pooling_kernel_size":3`, ""},
+		{gemma4P, `"max_soft_tokens":560`, "max_soft_tokens: unsupported: 560"},
+		{gemma4P, `"patch_size":14`, "patch_size"},
+		{gemma4P, `"pooling_kernel_size":2`, "pooling_kernel_size"},
+		{gemma4P, `"resample":2`, "resample"},
+		{glm4P, `"image_processor_type":"Glm4vImageProcessorFast","size":{"shortest_edge":12544,"longest_edge":9633792},"patch_size":14,"merge_size":2,"temporal_patch_size":2`, ""},
+		{glm4P, `"merge_size":1`, "merge_size"},
+		{glm4P, `"image_processor_type":"Qwen2VLImageProcessor"`, "image_processor_type"},
 		{internVL, `"image_processor_type":"GotOcr2ImageProcessorFast","crop_to_patches":false,"min_patches":1,"max_patches":12,"size":{"height":448,"width":448}`, ""},
 		{internVL, `"min_patches":6,"max_patches":2`, "max_patches"},
 		{internVL, `"max_patches":1000`, "max_patches"},

@@ -9,8 +9,8 @@ type textDefault struct {
 }
 
 // textDefaults are those of LlamaConfig, MistralConfig, Qwen2Config, Qwen2VLTextConfig (and
-// Qwen2_5_VLTextConfig), Qwen3Config, Qwen3VLTextConfig and Gemma3TextConfig of transformers 5.24,
-// unchanged since the models came out.
+// Qwen2_5_VLTextConfig), Qwen3Config, Qwen3VLTextConfig, Gemma3TextConfig, Gemma4TextConfig and
+// Glm4vTextConfig of transformers 5.24, unchanged since the models came out.
 var textDefaults = map[string]textDefault{
 	"llama": {Vocab: 32000, Hidden: 4096, FF: 11008, Layers: 32, Heads: 32, Context: 2048,
 		Eps: 1e-6, Theta: 10000},
@@ -26,6 +26,10 @@ var textDefaults = map[string]textDefault{
 		HeadDim: 128, Context: 128000, Eps: 1e-6, Theta: 500000},
 	"gemma3": {Vocab: 262208, Hidden: 2304, FF: 9216, Layers: 26, Heads: 8, KVHeads: 4,
 		HeadDim: 256, Context: 131072, Eps: 1e-6, Theta: 1000000, Tied: true},
+	"gemma4": {Vocab: 262144, Hidden: 2304, FF: 9216, Layers: 30, Heads: 8, KVHeads: 4,
+		HeadDim: 256, Context: 131072, Eps: 1e-6, Theta: 1000000, Tied: true},
+	"glm4v": {Vocab: 151552, Hidden: 4096, FF: 13696, Layers: 40, Heads: 32, KVHeads: 2,
+		Context: 32768, Eps: 1e-5, Theta: 10000},
 }
 
 // visionDefaults are those of the towers' configuration classes.
@@ -44,10 +48,16 @@ var visionDefaults = map[string]Vision{
 	// Pixtral's epsilon stands in its code.
 	"pixtral": {Hidden: 1024, FF: 4096, Layers: 24, Heads: 16, ImageSize: 1024, PatchSize: 16,
 		Act: "gelu", Eps: 1e-5},
+	// Gemma 4's tower takes pictures of any size; llama.cpp's converter says one all the same.
+	"gemma4_vision": {Hidden: 768, FF: 3072, Layers: 16, Heads: 12, ImageSize: 224, PatchSize: 16,
+		Act: "gelu_pytorch_tanh", Eps: 1e-6},
+	"glm4v_vision": glm4Vision, "glm4v": glm4Vision,
 }
 
 // Towers that go by several names. Qwen's epsilon stands in their code.
 var (
+	glm4Vision = Vision{Hidden: 1536, FF: 13696, Layers: 24, Heads: 12, ImageSize: 336,
+		PatchSize: 14, Act: "silu", Eps: 1e-5}
 	idefics3Vision = Vision{Hidden: 1152, FF: 3072, Layers: 12, Heads: 16, ImageSize: 224,
 		PatchSize: 32, Act: "gelu_pytorch_tanh", Eps: 1e-6}
 	qwen2Vision = Vision{Hidden: 1280, Layers: 32, Heads: 16, PatchSize: 14, Act: "quick_gelu",

@@ -17,8 +17,8 @@ func ofAKind(err error) bool {
 // FuzzConfig checks that no config.json crashes the reader, and that what is
 // read keeps its bounds.
 func FuzzConfig(f *testing.F) {
-	for _, file := range []string{llava15, llava16, llama3, smolvlm, qwen25vl, gemma3VL, "{}",
-		"null"} {
+	for _, file := range []string{llava15, llava16, llama3, smolvlm, qwen25vl, gemma3VL, gemma4VL,
+		glm4VL, "{}", "null"} {
 		f.Add([]byte(file))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -121,7 +121,7 @@ func FuzzPreprocessor(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := write(t, map[string]string{"processor_config.json": string(data)})
 		for _, c := range []*Config{smolVLM, llava15B, llavaNext, qwenVL, gemmaVL, internVL,
-			pixtralVL} {
+			pixtralVL, gemma4P, glm4P} {
 			p, err := ReadPreprocessor(dir, c)
 			if err != nil {
 				if !ofAKind(err) {

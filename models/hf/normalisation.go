@@ -19,6 +19,8 @@ func (o object) normalisation(p *Preprocessor, c *Config) {
 	if p.Mean, p.Std = clipMean, clipStd; c.Vision.Family == Idefics3 || c.Vision.Family == Gemma3 {
 		p.Mean, p.Std = half, half
 	}
+	// Gemma 4's tower takes samples from -1 to 1 and makes them itself.
+	normalize := c.Vision.Family != Gemma4
 	o.triple("image_mean", &p.Mean)
 	o.triple("image_std", &p.Std)
 	for _, s := range p.Std {
@@ -29,7 +31,7 @@ func (o object) normalisation(p *Preprocessor, c *Config) {
 	// The mean is also the colour that LLaVA 1.5 pads with, so there it must stay what it is.
 	padded := c.Vision.Family == LLaVA && c.Architecture == "LlavaForConditionalGeneration" &&
 		!p.Crop
-	if !o.boolean("do_normalize", true) {
+	if !o.boolean("do_normalize", normalize) {
 		if padded {
 			o.fail("do_normalize", "%w: false, where pictures are padded with the mean",
 				ErrUnsupported)

@@ -82,6 +82,7 @@ var imageProcessors = map[Family][]string{
 		"Qwen2_5_VLImageProcessor"}, Qwen3VL: {"Qwen2VLImageProcessor"},
 	Gemma3: {"Gemma3ImageProcessor"}, InternVL: {"GotOcr2ImageProcessor"},
 	Pixtral: {"PixtralImageProcessor"}, Mistral3: {"PixtralImageProcessor"},
+	Gemma4: {"Gemma4ImageProcessor"}, GLM4V: {"Glm4vImageProcessor"},
 }
 
 func (o object) preprocessor(c *Config) (*Preprocessor, error) {
@@ -92,8 +93,10 @@ func (o object) preprocessor(c *Config) (*Preprocessor, error) {
 		o.llavaProcessor(p, c)
 	case Idefics3:
 		o.idefics3Processor(p, v)
-	case Qwen2VL, Qwen25VL, Qwen3VL:
+	case Qwen2VL, Qwen25VL, Qwen3VL, GLM4V:
 		o.qwenProcessor(p, v)
+	case Gemma4:
+		o.gemma4Processor(v)
 	case Gemma3:
 		o.gemma3Processor(v)
 	case InternVL:

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// qwenProcessor reads what is of Qwen2-VL, Qwen2.5-VL and Qwen3-VL: Qwen2VLImageProcessor of
-// transformers 5.24, whose size has areas for edges.
+// qwenProcessor reads what is of Qwen2-VL, Qwen2.5-VL, Qwen3-VL and GLM-4V: Qwen2VLImageProcessor
+// and Glm4vImageProcessor of transformers 5.24, whose size has areas for edges.
 func (o object) qwenProcessor(p *Preprocessor, v *Vision) {
 	o.wantFilter(filterBicubic, "bicubic")
 	o.wantNumber("patch_size", float64(v.PatchSize))
@@ -42,6 +42,14 @@ func (o object) gemma3Processor(v *Vision) {
 		o.fail("image_seq_length", "%w: %d tokens a picture, where config.json makes %d",
 			ErrInvalid, n, side*side)
 	}
+}
+
+// gemma4Processor reads what is of Gemma 4: Gemma4ImageProcessor of transformers 5.24.
+func (o object) gemma4Processor(v *Vision) {
+	o.wantFilter(filterBicubic, "bicubic")
+	o.wantNumber("patch_size", float64(v.PatchSize))
+	o.wantNumber("pooling_kernel_size", float64(v.ScaleFactor))
+	o.wantNumber("max_soft_tokens", 280)
 }
 
 // internVLProcessor reads what is of InternVL: GotOcr2ImageProcessor of transformers 5.24. Its

@@ -1,6 +1,9 @@
 package hf
 
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // rope reads both forms: rope_parameters, and rope_theta with rope_scaling, as
 // they were called before version 5 of transformers.
@@ -9,8 +12,8 @@ func (o object) rope(theta float64, model string) Rope {
 	if p.values == nil {
 		p = o.object("rope_scaling")
 	}
-	local := 0.0
-	if model == "gemma3" { // whose two kinds of layers have positions of their own
+	local, kind := 0.0, "default"
+	if strings.HasPrefix(model, "gemma") { // whose two kinds of layers have their own positions
 		inner := p.object("sliding_attention")
 		local = inner.float("rope_theta", o.float("rope_local_base_freq", 10000))
 		inner.want("rope_type", "default")
@@ -21,10 +24,13 @@ func (o object) rope(theta float64, model string) Rope {
 			p = p.object("full_attention")
 		}
 	}
+	if model == "gemma4" && p.values == nil {
+		kind = "proportional"
+	}
 	r := Rope{
 		LocalTheta:     local,
 		Theta:          p.float("rope_theta", o.float("rope_theta", theta)),
-		Type:           p.str("rope_type", p.str("type", "default")),
+		Type:           p.str("rope_type", p.str("type", kind)),
 		Factor:         p.float("factor", 8),
 		LowFreqFactor:  p.float("low_freq_factor", 1),
 		HighFreqFactor: p.float("high_freq_factor", 4),
@@ -37,7 +43,8 @@ func (o object) rope(theta float64, model string) Rope {
 	if factor := r.Factor; !(factor > 0) || math.IsInf(factor, 0) {
 		p.fail("factor", "%w: %v", ErrInvalid, factor)
 	}
-	if model == "qwen2_vl" || model == "qwen3_vl" {
+	o.partial(&r, p, model)
+	if model == "qwen2_vl" || model == "qwen3_vl" || model == "glm4v" {
 		r.Sections = p.sections()
 		p.wantSwitch("mrope_interleaved", model == "qwen3_vl")
 		if r.Type == "mrope" { // as version 4 of transformers calls it
@@ -73,6 +80,30 @@ func (o object) rope(theta float64, model string) Rope {
 		p.fail("rope_type", "%w: positions scaled as %s; known are default, dynamic, linear, yarn and llama3", ErrUnsupported, brief(r.Type))
 	}
 	return r
+}
+
+// partial reads how much of a head rotates, in models where that is not all of it; p has the
+// positions' numbers.
+func (o object) partial(r *Rope, p object, model string) {
+	const key = "partial_rotary_factor"
+	switch model {
+	case "glm4v":
+		r.Partial = p.float(key, o.float(key, 0.5))
+	case "gemma4":
+		r.Partial = 0.25 // Gemma4TextConfig's default
+		if p.values != nil {
+			r.Partial = p.float(key, 1)
+		}
+		if r.Type != "proportional" {
+			p.fail("rope_type", "%w: %s; proportional is known", ErrUnsupported, brief(r.Type))
+		}
+		r.Type = "default"
+	default:
+		return
+	}
+	if !(r.Partial > 0 && r.Partial <= 1) {
+		p.fail(key, "%w: %v", ErrInvalid, r.Partial)
+	}
 }
 
 // sections reads mrope_section, three numbers.

@@ -115,17 +115,29 @@ func (f *tokenizerFiles) tokenizer(c *Config) (*Tokenizer, error) {
 	}
 	v := newVocabulary(c.Text.Vocab)
 	t := &Tokenizer{Model: "llama", Pre: "default"}
-	if f.sentencePiece != nil {
-		if err := f.addSentencePiece(v, config); err != nil {
-			return nil, err
+	gemma4 := c.Text.ModelType == "gemma4" // which llama.cpp merges by a list, unlike others
+	switch {
+	case parsed == nil && gemma4:
+		return nil, fmt.Errorf("hf: %s has no %s: %w", f.dir, tokenizerFile, fs.ErrNotExist)
+	case f.sentencePiece != nil && !gemma4:
+		err = f.addSentencePiece(v, config)
+	default:
+		if t.Model, t.Pre, err = parsed.fill(v); err != nil {
+			err = fmt.Errorf("hf: %s: %w", f.path(tokenizerFile), err)
 		}
-	} else if t.Model, t.Pre, err = parsed.fill(v); err != nil {
-		return nil, fmt.Errorf("hf: %s: %w", f.path(tokenizerFile), err)
-	} else if t.Model == "gpt2" {
+	}
+	if err != nil {
+		return nil, err
+	}
+	if gemma4 {
+		t.Model, t.Pre = "gemma4", ""
+		v.gemma4(parsed, config)
+	}
+	if t.Model != "llama" {
 		t.Merges = parsed.Model.Merges
 	}
 	t.Tokens, t.Types = v.tokens, v.types
-	if t.Model == "llama" {
+	if t.Model != "gpt2" {
 		t.Scores = v.scores
 	}
 	llama := c.Text.ModelType == "llama" || c.Text.ModelType == "mistral"
@@ -133,11 +145,17 @@ func (f *tokenizerFiles) tokenizer(c *Config) (*Tokenizer, error) {
 	case llama && config.has("add_prefix_space"):
 		prefix := config.boolean("add_prefix_space", false)
 		t.SpacePrefix = &prefix
-	case c.Text.ModelType == "gemma3":
+	case strings.HasPrefix(c.Text.ModelType, "gemma"):
 		t.SpacePrefix = new(bool)
 	}
 	if err := f.addSpecial(t, parsed, config, c); err != nil {
 		return nil, err
+	}
+	switch c.Text.ModelType {
+	case "glm4v":
+		t.glm4(config)
+	case "gemma4":
+		t.Add["bos"] = true
 	}
 	if *config.err != nil {
 		return nil, *config.err

@@ -17,6 +17,8 @@ const (
 	InternVL Family = "internvl"
 	Pixtral  Family = "pixtral"
 	Mistral3 Family = "mistral3" // Pixtral's tower with a merger
+	Gemma4   Family = "gemma4"
+	GLM4V    Family = "glm4v"
 )
 
 // Qwen tells Qwen2-VL, Qwen2.5-VL and Qwen3-VL from the others.
@@ -54,8 +56,14 @@ type Vision struct {
 	// QKNorm and RMSNorm tell kinds of InternVL's larger tower: norms of queries and keys, and
 	// norms without a mean.
 	QKNorm, RMSNorm bool
-	// AttentionBias tells that queries, keys and values of InternVL have a bias.
+	// AttentionBias tells that queries, keys and values of InternVL or GLM-4V have a bias.
 	AttentionBias bool
+	// Positions is the number of rows in each of Gemma 4's two tables of positions.
+	Positions int
+	// Clipped and Standardized tell kinds of Gemma 4's tower: bounds of what goes into linear layers
+	// and comes out of them, and a scale of what the tower makes.
+	Clipped, Standardized bool
+	Hears                 bool // Gemma 4 has a tower for sound besides
 }
 
 // visionClasses maps classes with a vision tower to their families. A LlavaForConditionalGeneration
@@ -66,7 +74,8 @@ var visionClasses = map[string]Family{
 	"Qwen2VLForConditionalGeneration": Qwen2VL, "Qwen2_5_VLForConditionalGeneration": Qwen25VL,
 	"Qwen3VLForConditionalGeneration": Qwen3VL,
 	"Gemma3ForConditionalGeneration":  Gemma3, "InternVLForConditionalGeneration": InternVL,
-	"Mistral3ForConditionalGeneration": Mistral3,
+	"Mistral3ForConditionalGeneration": Mistral3, "Gemma4ForConditionalGeneration": Gemma4,
+	"Glm4vForConditionalGeneration": GLM4V,
 }
 
 // towers are the kinds of towers that each family has, by the names that vision_config.model_type
@@ -83,6 +92,8 @@ var towers = map[Family][]string{
 	InternVL: {"internvl_vision"},
 	Pixtral:  {"pixtral"},
 	Mistral3: {"pixtral"},
+	Gemma4:   {"gemma4_vision"},
+	GLM4V:    {"glm4v_vision", "glm4v"},
 }
 
 // visionReaders read what each family says beside the sizes that all have; p is the tower's part of
@@ -92,7 +103,7 @@ var visionReaders = map[Family]func(o, p object, v *Vision, class string){
 	Idefics3: object.idefics3, Qwen2VL: object.qwenVL, Qwen25VL: object.qwenVL,
 	Qwen3VL: object.qwenVL,
 	Gemma3:  object.gemma3, InternVL: object.internVL, Pixtral: object.pixtral,
-	Mistral3: object.pixtral,
+	Mistral3: object.pixtral, Gemma4: object.gemma4, GLM4V: object.glm4v,
 }
 
 // vision reads the tower's part of config.json; o is the whole file's object.
@@ -111,12 +122,13 @@ func (o object) vision(class string) *Vision {
 	d := visionDefaults[kind]
 	v := &Vision{Family: family, ModelType: kind, Act: p.str("hidden_act", d.Act), Eps: d.Eps}
 	v.PatchSize = p.side("patch_size", d.PatchSize)
-	if family.Qwen() {
-		v.Layers = p.integer("depth", d.Layers, 1, maxLayers)
-		v.Heads = p.integer("num_heads", d.Heads, 1, maxWidth)
-	} else {
-		v.Layers = p.integer("num_hidden_layers", d.Layers, 1, maxLayers)
-		v.Heads = p.integer("num_attention_heads", d.Heads, 1, maxWidth)
+	layers, heads := "num_hidden_layers", "num_attention_heads"
+	if family.Qwen() || family == GLM4V {
+		layers, heads = "depth", "num_heads"
+	}
+	v.Layers = p.integer(layers, d.Layers, 1, maxLayers)
+	v.Heads = p.integer(heads, d.Heads, 1, maxWidth)
+	if !family.Qwen() {
 		v.ImageSize = p.side("image_size", d.ImageSize)
 		if v.PatchSize > v.ImageSize {
 			p.fail("patch_size", "%w: patches of %d pixels in an image of %d", ErrInvalid,
@@ -129,8 +141,10 @@ func (o object) vision(class string) *Vision {
 		v.Hidden = p.integer("hidden_size", d.Hidden, 1, maxWidth)
 		v.FF = p.integer("intermediate_size", d.FF, 1, maxFF)
 	}
-	if p.has("layer_norm_eps") {
-		v.Eps = p.float("layer_norm_eps", d.Eps)
+	for _, key := range []string{"layer_norm_eps", "rms_norm_eps"} {
+		if p.has(key) {
+			v.Eps = p.float(key, d.Eps)
+		}
 	}
 	switch {
 	case v.Hidden%v.Heads != 0:

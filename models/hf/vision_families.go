@@ -192,3 +192,31 @@ func (o object) pixtral(p object, v *Vision, _ string) {
 		p.fail("image_size", "%w: %d pixels are less than a token", ErrInvalid, v.ImageSize)
 	}
 }
+
+// gemma4 reads what Gemma 4 says of its tower: Gemma4VisionConfig of transformers 5.24.
+func (o object) gemma4(p object, v *Vision, _ string) {
+	p.want("hidden_activation", "gelu_pytorch_tanh")
+	p.wantSwitch("attention_bias", false)
+	p.wantNumber("num_key_value_heads", float64(v.Heads))
+	p.wantNumber("head_dim", float64(v.Hidden/v.Heads))
+	p.object("rope_parameters").wantNumber("rope_theta", 100)
+	v.ScaleFactor = p.integer("pooling_kernel_size", 3, 1, maxMerge)
+	v.Positions = p.integer("position_embedding_size", 10240, 1, maxVocab)
+	v.Clipped = p.boolean("use_clipped_linears", false)
+	v.Standardized = p.boolean("standardize", false)
+	v.Hears = o.has("audio_config")
+}
+
+// glm4v reads what GLM-4V says of its tower: Glm4vVisionConfig of transformers 5.24.
+func (o object) glm4v(p object, v *Vision, _ string) {
+	p.want("hidden_act", "silu")
+	p.wantNumber("temporal_patch_size", 2)
+	p.wantRotary()
+	v.ScaleFactor = p.integer("spatial_merge_size", 2, 1, maxMerge)
+	v.AttentionBias = p.boolean("attention_bias", false)
+	o.divides("spatial_merge_size", v)
+	if width := p.integer("out_hidden_size", o.textWidth(), 1, maxWidth); width != o.textWidth() {
+		p.fail("out_hidden_size", "%w: rows of %d for a language model of width %d", ErrInvalid,
+			width, o.textWidth())
+	}
+}

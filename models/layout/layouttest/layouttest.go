@@ -31,10 +31,13 @@ type Picture struct {
 	PixelsIn string `json:"pixels_in"` // SHA-256 of the picture's RGB
 	Prompt   string // as the template writes it, with the picture's token
 	Refused  string // what the processor says, if it takes no such picture; all below is empty then
-	IDs      Runs
-	Tokens   int
-	Tiles    []Tile
-	// What follows is empty for prompts too long for the bench.
+	// Budget is the most tokens that the processor was set to; 0 for its own bound.
+	Budget int
+	IDs    Runs
+	Tokens int
+	Tiles  []Tile
+	// What follows is empty for prompts too long for the bench, which have another entry, with a
+	// budget.
 	Embeddings *struct {
 		Shape []int
 		Norm  float64

@@ -24,8 +24,9 @@ The folder holds what Hugging Face shows under "Files": config.json,
 model.safetensors or its parts with their index, tokenizer.model or
 tokenizer.json with the files beside it, and preprocessor_config.json or
 processor_config.json. Known are LLaVA 1.5 and 1.6 (Vicuna, Mistral), SmolVLM
-and Idefics 3, Qwen2-VL, Qwen2.5-VL and Qwen3-VL, Gemma 3, InternVL 3 (the "-hf"
-folders), Pixtral and Mistral Small 3; Llama, Mistral, SmolLM, Qwen 2 and Qwen 3.
+and Idefics 3, Qwen2-VL, Qwen2.5-VL and Qwen3-VL, Gemma 3 and 4, GLM-4V, InternVL
+3 (the "-hf" folders), Pixtral and Mistral Small 3; Llama, Mistral, SmolLM, Qwen 2
+and Qwen 3.
 
 Types: f16 is half the size of f32 and what most weights are published in; bf16
 the same size, for weights published so; q8_0 about half of that, with little
@@ -114,6 +115,8 @@ type Conversion struct {
 	Type         string         `json:"type"`
 	Model        ConvertedFile  `json:"model"`
 	Projector    *ConvertedFile `json:"mmproj"` // null for a model that sees nothing
+	// whether the model also hears, which the files do not
+	Deaf bool `json:"deaf,omitempty"`
 }
 
 // ConvertedFile is a file that was written.
@@ -151,7 +154,7 @@ func runConvert(cmd *cobra.Command, dir string, o *convertOptions) error {
 		return err
 	}
 	c := Conversion{Architecture: result.Architecture, Type: strings.ToLower(typ.String()),
-		Model: converted(result.Model)}
+		Model: converted(result.Model), Deaf: result.Deaf}
 	if result.Projector != nil {
 		p := converted(*result.Projector)
 		c.Projector = &p
@@ -170,6 +173,11 @@ func (c *Conversion) print(w io.Writer) error {
 	files := []*ConvertedFile{&c.Model}
 	if c.Projector != nil {
 		files = append(files, c.Projector)
+	}
+	if c.Deaf {
+		if _, err := fmt.Fprintln(w, "note: the model's tower for sound is left out"); err != nil {
+			return err
+		}
 	}
 	for _, f := range files {
 		if _, err := fmt.Fprintf(w, "%s: %s parameters in %d tensors, %s\n", cli.Printable(f.File),
