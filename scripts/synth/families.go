@@ -17,6 +17,8 @@ type familyTower struct {
 	merge                       int // patches of a token's side
 	mean, std                   []float32
 	extra                       map[string]any // metadata of the family's own
+	markers                     []string       // control tokens around pictures
+	mrope                       bool           // positions of pictures are rows and columns
 }
 
 var (
@@ -30,15 +32,26 @@ var (
 var familyTowers = map[string]familyTower{
 	"qwen2.5-vl-3b": {kind: "qwen2.5vl_merger", image: 560, patch: 14, layers: 32, heads: 16,
 		width: 1280, ffn: 3420, out: 2048, merge: 2, mean: clipMean, std: clipStd,
-		extra: map[string]any{"clip.use_silu": true, "clip.vision.n_wa_pattern": uint32(8)}},
+		extra:   map[string]any{"clip.use_silu": true, "clip.vision.n_wa_pattern": uint32(8)},
+		markers: []string{"<|vision_start|>", "<|vision_end|>", "<|image_pad|>"}, mrope: true},
 	"gemma3-4b": {kind: "gemma3", image: 896, patch: 14, layers: 27, heads: 16, width: 1152,
 		ffn: 4304, out: 2560, merge: 4, mean: half, std: half,
-		extra: map[string]any{"clip.use_gelu": true}},
+		extra:   map[string]any{"clip.use_gelu": true},
+		markers: []string{"<start_of_image>", "<end_of_image>"}},
 	"smolvlm2-500m": {kind: "idefics3", image: 512, patch: 16, layers: 12, heads: 12, width: 768,
 		ffn: 3072, out: 960, merge: 4, mean: half, std: half,
 		extra: map[string]any{"clip.use_gelu": true,
 			"clip.vision.projector.scale_factor": uint32(4),
-			"clip.vision.preproc_image_size":     uint32(2048)}},
+			"clip.vision.preproc_image_size":     uint32(2048)}, markers: idefics3Markers()},
+}
+
+// idefics3Markers are the tokens before the tiles of pictures of at most 4 x 4 of them.
+func idefics3Markers() []string {
+	list := []string{"<fake_token_around_image>", "<global-img>", "<image>"}
+	for i := range 16 {
+		list = append(list, fmt.Sprintf("<row_%d_col_%d>", i/4+1, i%4+1))
+	}
+	return list
 }
 
 func familyNames() []string { return slices.Sorted(maps.Keys(familyTowers)) }

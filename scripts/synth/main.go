@@ -7,6 +7,8 @@
 //	go run ./scripts/synth -shape 1b -type Q4_K_M           # build/synth/llama-1b-q4_k_m.gguf
 //	go run ./scripts/synth -shape 1b -mmproj                # build/synth/mmproj-1b-f16.gguf
 //	go run ./scripts/synth -tower qwen2.5-vl-3b             # build/synth/mmproj-qwen2.5-vl-3b-f16.gguf
+//	go run ./scripts/synth -shape 1b -reads gemma3-4b       # build/synth/llama-1b-gemma3-4b-q4_k_m.gguf, and the tower for it:
+//	                                                        # build/synth/mmproj-1b-gemma3-4b-f16.gguf
 //
 //	go run ./scripts/synth -draw                            # build/synth/sd15-f16.safetensors: Stable Diffusion 1.5
 //
@@ -41,6 +43,9 @@ func main() {
 	family := flag.String("tower", "",
 		"write the vision tower and projector of a family instead, in F16: "+strings.Join(
 			familyNames(), " or "))
+	reads := flag.String("reads", "",
+		"write a language model that reads pictures of a family, and the family's tower with rows of the model's width: "+
+			strings.Join(familyNames(), " or "))
 	seed := flag.Uint64("seed", 1, "seed of the weights")
 	tokenizer := flag.String("tokenizer", "models/builtin/eyelet-builtin-q8_0.gguf",
 		"GGUF `file` to take the tokenizer from")
@@ -63,10 +68,13 @@ func main() {
 		return
 	}
 	err := error(nil)
-	if *family != "" {
-		err = runFamily(ctx, *family, *seed, *out)
-	} else {
-		err = run(ctx, *shape, *fileType, *mmproj, *seed, *tokenizer, *out)
+	switch {
+	case *reads != "":
+		err = runPair(ctx, *shape, *fileType, *reads, *seed, *tokenizer)
+	case *family != "":
+		err = runFamily(ctx, *family, 0, *seed, *out)
+	default:
+		err = run(ctx, *shape, *fileType, *mmproj, "", *seed, *tokenizer, *out)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "synth:", err)
@@ -74,12 +82,32 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, shapeName, fileType string, mmproj bool, seed uint64, tokenizer,
-	out string) error {
+// runPair writes a language model that reads pictures of a family, and the family's tower for it.
+func runPair(ctx context.Context, shape, fileType, family string, seed uint64,
+	tokenizer string) error {
+	name := shape + "-" + family
+	model := fmt.Sprintf("llama-%s-%s.gguf", name, strings.ToLower(fileType))
+	if err := run(ctx, shape, fileType, false, family, seed, tokenizer,
+		filepath.Join("build", "synth", model)); err != nil {
+		return err
+	}
+	return runFamily(ctx, family, shapes[shape].width, seed,
+		filepath.Join("build", "synth", fmt.Sprintf("mmproj-%s-f16.gguf", name)))
+}
+
+// run writes a language model, which reads pictures of the family reads if that is not "", or the
+// tower of its shape.
+func run(ctx context.Context, shapeName, fileType string, mmproj bool, reads string, seed uint64,
+	tokenizer, out string) error {
 	s, ok := shapes[shapeName]
 	if !ok {
 		return fmt.Errorf("unknown shape %q; give %s", shapeName, strings.Join(shapeNames(),
 			" or "))
+	}
+	if reads != "" {
+		if s.reads, ok = familyTowers[reads]; !ok {
+			return unknownTower(reads)
+		}
 	}
 	if out == "" {
 		name := fmt.Sprintf("llama-%s-%s.gguf", shapeName, strings.ToLower(fileType))
@@ -108,11 +136,18 @@ func run(ctx context.Context, shapeName, fileType string, mmproj bool, seed uint
 	return said(out, start)
 }
 
-// runFamily writes the tower of a family.
-func runFamily(ctx context.Context, name string, seed uint64, out string) error {
+func unknownTower(name string) error {
+	return fmt.Errorf("unknown tower %q; give %s", name, strings.Join(familyNames(), " or "))
+}
+
+// runFamily writes the tower of a family, with rows of a width, 0 for the family's own.
+func runFamily(ctx context.Context, name string, width int, seed uint64, out string) error {
 	s, ok := familyTowers[name]
 	if !ok {
-		return fmt.Errorf("unknown tower %q; give %s", name, strings.Join(familyNames(), " or "))
+		return unknownTower(name)
+	}
+	if width > 0 {
+		s.out = width
 	}
 	if out == "" {
 		out = filepath.Join("build", "synth", fmt.Sprintf("mmproj-%s-f16.gguf", name))

@@ -16,6 +16,8 @@ type shape struct {
 	image, patch, towerLayers, towerWidth, towerHeads, towerFFN int
 
 	siglip bool // the tower is of SigLIP's kind: no class token, GELU, a norm behind the last layer
+
+	reads familyTower // whose pictures the language model reads, if it has any markers
 }
 
 // shapes: "1b" is TinyLlama 1.1B (https://huggingface.co/TinyLlama) with the tower of LLaVA 1.5,
@@ -38,7 +40,11 @@ func shapeNames() []string { return slices.Sorted(maps.Keys(shapes)) }
 // SwiGLU feed-forward. Matrices keep the variance of their input; those that write to the residual
 // stream are damped by its depth.
 func language(s shape, weights *weights, tokenizer string) (*gguf.Writer, error) {
-	w := gguf.NewWriter("llama")
+	arch := "llama"
+	if s.reads.mrope {
+		arch = "qwen2vl"
+	}
+	w := gguf.NewWriter(arch)
 	w.Set("general.name", "synthetic")
 	w.Set("general.file_type", uint32(1)) // mostly F16
 	for _, kv := range []struct {
@@ -48,11 +54,15 @@ func language(s shape, weights *weights, tokenizer string) (*gguf.Writer, error)
 		{"feed_forward_length", s.ffn},
 		{"attention.head_count", s.heads}, {"attention.head_count_kv", s.kvHeads},
 		{"rope.dimension_count", s.width / s.heads}, {"vocab_size", s.vocab}} {
-		w.Set("llama."+kv.key, uint32(kv.v))
+		w.Set(arch+"."+kv.key, uint32(kv.v))
 	}
-	w.Set("llama.attention.layer_norm_rms_epsilon", float32(1e-5))
-	w.Set("llama.rope.freq_base", float32(10000))
-	if err := setTokenizer(w, tokenizer, s.vocab); err != nil {
+	w.Set(arch+".attention.layer_norm_rms_epsilon", float32(1e-5))
+	w.Set(arch+".rope.freq_base", float32(10000))
+	if s.reads.mrope { // a quarter of a head's pairs by time, the others by row and by column
+		pairs := int32(s.width / s.heads / 2)
+		w.Set(arch+".rope.dimension_sections", []int32{pairs / 4, pairs * 3 / 8, pairs * 3 / 8, 0})
+	}
+	if err := setTokenizer(w, tokenizer, s.vocab, s.reads.markers); err != nil {
 		return nil, err
 	}
 	kv := s.width / s.heads * s.kvHeads
@@ -67,6 +77,12 @@ func language(s shape, weights *weights, tokenizer string) (*gguf.Writer, error)
 		weights.matrix(w, name("attn_k"), 1, s.width, kv)
 		weights.matrix(w, name("attn_v"), 1, s.width, kv)
 		weights.matrix(w, name("attn_output"), damped, s.width, s.width)
+		if s.reads.mrope {
+			block := fmt.Sprintf("blk.%d.", i)
+			weights.zeros(w, block+"attn_q.bias", s.width)
+			weights.zeros(w, block+"attn_k.bias", kv)
+			weights.zeros(w, block+"attn_v.bias", kv)
+		}
 		weights.ones(w, name("ffn_norm"), s.width)
 		weights.matrix(w, name("ffn_gate"), 1, s.width, s.ffn)
 		weights.matrix(w, name("ffn_up"), 1, s.width, s.ffn)
@@ -75,8 +91,8 @@ func language(s shape, weights *weights, tokenizer string) (*gguf.Writer, error)
 	return w, nil
 }
 
-// setTokenizer copies a tokenizer and fills it up with unused entries.
-func setTokenizer(w *gguf.Writer, path string, vocab int) error {
+// setTokenizer copies a tokenizer and fills it up with control tokens and unused entries.
+func setTokenizer(w *gguf.Writer, path string, vocab int, markers []string) error {
 	f, err := gguf.Open(path)
 	if err != nil {
 		return err
@@ -85,18 +101,21 @@ func setTokenizer(w *gguf.Writer, path string, vocab int) error {
 	tokens, _ := f.Strings("tokenizer.ggml.tokens")
 	scores, _ := f.Floats("tokenizer.ggml.scores")
 	types, _ := f.Ints("tokenizer.ggml.token_type")
-	if len(tokens) == 0 || len(tokens) > vocab || len(scores) != len(tokens) ||
+	if len(tokens) == 0 || len(tokens)+len(markers) > vocab || len(scores) != len(tokens) ||
 		len(types) != len(tokens) {
 		return fmt.Errorf("%s has no tokenizer of at most %d entries with scores and types", path,
 			vocab)
 	}
-	const unused = 5 // LLAMA_TOKEN_TYPE_UNUSED in llama.h
+	const control, unused = 3, 5 // LLAMA_TOKEN_TYPE_… in llama.h
 	allTokens, allScores, allTypes := make([]string, vocab), make([]float32, vocab),
 		make([]int32, vocab)
 	for i := range vocab {
-		if i < len(tokens) {
+		switch k := i - len(tokens); {
+		case k < 0:
 			allTokens[i], allScores[i], allTypes[i] = tokens[i], float32(scores[i]), int32(types[i])
-		} else {
+		case k < len(markers):
+			allTokens[i], allTypes[i] = markers[k], control
+		default:
 			allTokens[i], allScores[i], allTypes[i] = fmt.Sprintf("<unused%d>", i), -1e6, unused
 		}
 	}
