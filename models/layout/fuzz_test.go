@@ -11,7 +11,7 @@ import (
 // within what they are cut from.
 func FuzzPlan(f *testing.F) {
 	kinds := []string{"qwen2vl_merger", "qwen3vl_merger", "glm4v", "gemma3", "gemma4v", "internvl",
-		"pixtral", "idefics3", "other"}
+		"pixtral", "idefics3", "janus_pro", "other"}
 	for i := range kinds {
 		f.Add(uint8(i), uint32(448), uint32(14), uint32(2), uint32(2048), uint32(12), 640, 480)
 		f.Add(uint8(i), uint32(512), uint32(16), uint32(4), uint32(2048), uint32(0), 1, 1000)
@@ -47,6 +47,9 @@ func FuzzPlan(f *testing.F) {
 		size2 := func(i int) (int, int) {
 			if i == layout.Original {
 				return w, h
+			}
+			if side := p.Steps[i].Square; side != 0 {
+				return side, side
 			}
 			return p.Steps[i].W, p.Steps[i].H
 		}
