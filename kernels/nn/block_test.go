@@ -66,11 +66,40 @@ func refLinear(x matrix, w LinearWeights) matrix {
 func refNorm(x matrix, w NormWeights, eps float64) matrix {
 	y := ref.NewMatrix[float64](x.Rows, x.Cols)
 	if w.RMS {
-		ref.RMSNorm(y, x, double(w.Gain), eps)
+		for r := range x.Rows {
+			refRMSNorm(y.Row(r), x.Row(r), w.Gain, eps)
+		}
 		return y
 	}
 	ref.LayerNorm(y, x, double(w.Gain), double(w.Bias), eps)
 	return y
+}
+
+// refRMSNorm computes dst = x / sqrt(mean(x²) + eps) · gain (Zhang and Sennrich 2019).
+func refRMSNorm(dst, x []float64, gain []float32, eps float64) {
+	var square float64
+	for _, v := range x {
+		square += v * v
+	}
+	for i, v := range x {
+		dst[i] = v / math.Sqrt(square/float64(len(x))+eps) * float64(gain[i])
+	}
+}
+
+// refRotate turns the queries or keys of all heads by their rotary positions (Su et al. 2021): in
+// each head of width 2n the pair (x[i], x[n + i]) of row r by angle r·n + i.
+func refRotate(x matrix, heads int, angles []float64) {
+	half := x.Cols / heads / 2
+	for r := range x.Rows {
+		for h := range heads {
+			head := x.Row(r)[h*2*half:][:2*half]
+			for i := range half {
+				sin, cos := math.Sincos(angles[r*half+i])
+				a, b := head[i], head[half+i]
+				head[i], head[half+i] = a*cos-b*sin, b*cos+a*sin
+			}
+		}
+	}
 }
 
 var refActivations = map[onednn.Activation]ref.Activation[float64]{
@@ -95,8 +124,8 @@ func refBlock(x matrix, w BlockWeights, c Config, lengths []int, angles []float6
 			}
 		}
 		if angles != nil {
-			ref.Rotate(q, c.Heads, angles[first*half:])
-			ref.Rotate(k, c.Heads, angles[first*half:])
+			refRotate(q, c.Heads, angles[first*half:])
+			refRotate(k, c.Heads, angles[first*half:])
 		}
 		mixed := ref.NewMatrix[float64](x.Rows, x.Cols)
 		ref.Attention(mixed, q, k, v, c.Heads, ref.NewMatrix[float64](x.Rows, x.Rows))
@@ -342,6 +371,33 @@ func BenchmarkBlock(b *testing.B) {
 						"GFLOP/s")
 				})
 			}
+		}
+	}
+}
+
+func TestRMSNormGivesRowsMeanSquareOne(t *testing.T) {
+	x, y := double(random(rand.New(rand.NewPCG(5, 0)), 8, 1, 0)), make([]float64, 8)
+	gain := []float32{1, 1, 1, 1, 1, 1, 1, 2}
+	refRMSNorm(y, x, gain, 0)
+	square := 0.0
+	for i, v := range y {
+		v /= float64(gain[i])
+		if ratio := v / x[i]; math.Abs(ratio-y[0]/x[0]) > 1e-12 {
+			t.Errorf("number %d is scaled by %v", i, ratio)
+		}
+		square += v * v
+	}
+	if math.Abs(square/8-1) > 1e-12 {
+		t.Errorf("a mean square of %v", square/8)
+	}
+}
+
+func TestRotateTurnsPairsHalfAHeadApart(t *testing.T) {
+	x := ref.MatrixOf(1, 8, []float64{1, 2, 3, 4, 5, 6, 7, 8}) // two heads of two pairs
+	refRotate(x, 2, []float64{math.Pi / 2, math.Pi})
+	for i, want := range []float64{-3, -2, 1, -4, -7, -6, 5, -8} {
+		if math.Abs(x.Data[i]-want) > 1e-12 {
+			t.Errorf("%v at %d, want %v", x.Data[i], i, want)
 		}
 	}
 }

@@ -46,30 +46,18 @@ void nn_panels_pack(float *dst, const float *src, size_t k_stride, size_t n_stri
 
 // activate16 applies an activation to 16 numbers.
 AVX2_INLINE void activate16(float *x, nn_activation a) {
+#define EACH(function)                 \
+  _Pragma("omp simd")                  \
+  for (int i = 0; i < NN_PANEL; i++)   \
+    x[i] = function(x[i])
   switch (a) {
-  case NN_QUICK_GELU:
-#pragma omp simd
-    for (int i = 0; i < NN_PANEL; i++)
-      x[i] = quick_gelu(x[i]);
-    break;
-  case NN_GELU:
-#pragma omp simd
-    for (int i = 0; i < NN_PANEL; i++)
-      x[i] = gelu(x[i]);
-    break;
-  case NN_GELU_TANH:
-#pragma omp simd
-    for (int i = 0; i < NN_PANEL; i++)
-      x[i] = gelu_tanh(x[i]);
-    break;
-  case NN_SILU:
-#pragma omp simd
-    for (int i = 0; i < NN_PANEL; i++)
-      x[i] = silu(x[i]);
-    break;
-  case NN_NONE:
-    break;
+  case NN_QUICK_GELU: EACH(quick_gelu); break;
+  case NN_GELU: EACH(gelu); break;
+  case NN_GELU_TANH: EACH(gelu_tanh); break;
+  case NN_SILU: EACH(silu); break;
+  case NN_NONE: break;
   }
+#undef EACH
 }
 
 AVX2_INLINE void round16(float *x) {
@@ -120,28 +108,15 @@ AVX2_INLINE void tile(int rows, const float *a, size_t lda, const float *b, int 
   }
 }
 
+// Tiles are compiled for each number of rows, so that all sums are in registers.
+#define EACH_HEIGHT(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+
 AVX2 static void tile_of(int rows, const float *a, size_t lda, const float *b, int k, float *c,
                          size_t ldc, int load, const float *bias) {
-  switch (rows) {
-  case 1:
-    tile(1, a, lda, b, k, c, ldc, load, bias);
-    break;
-  case 2:
-    tile(2, a, lda, b, k, c, ldc, load, bias);
-    break;
-  case 3:
-    tile(3, a, lda, b, k, c, ldc, load, bias);
-    break;
-  case 4:
-    tile(4, a, lda, b, k, c, ldc, load, bias);
-    break;
-  case 5:
-    tile(5, a, lda, b, k, c, ldc, load, bias);
-    break;
-  case 6:
-    tile(6, a, lda, b, k, c, ldc, load, bias);
-    break;
-  }
+#define CASE(r) \
+  case r: tile(r, a, lda, b, k, c, ldc, load, bias); break;
+  switch (rows) { EACH_HEIGHT(CASE) }
+#undef CASE
 }
 
 AVX2 static void finish_tile(int rows, float *c, size_t ldc, nn_finish f) {
@@ -255,26 +230,10 @@ AVX2_INLINE void tile8(int rows, const uint8_t *a, size_t lda, const int8_t *b, 
 
 AVX2 static void tile8_of(int rows, const uint8_t *a, size_t lda, const int8_t *b, int k,
                           int32_t *c, int load) {
-  switch (rows) {
-  case 1:
-    tile8(1, a, lda, b, k, c, load);
-    break;
-  case 2:
-    tile8(2, a, lda, b, k, c, load);
-    break;
-  case 3:
-    tile8(3, a, lda, b, k, c, load);
-    break;
-  case 4:
-    tile8(4, a, lda, b, k, c, load);
-    break;
-  case 5:
-    tile8(5, a, lda, b, k, c, load);
-    break;
-  case 6:
-    tile8(6, a, lda, b, k, c, load);
-    break;
-  }
+#define CASE(r) \
+  case r: tile8(r, a, lda, b, k, c, load); break;
+  switch (rows) { EACH_HEIGHT(CASE) }
+#undef CASE
 }
 
 // finish8 takes the sums of m rows of a panel to c.

@@ -1,5 +1,4 @@
 #include "rows.h"
-#include "../../cgo/isa/isa.h"
 #include "scalar.h"
 
 // The loops at one level of instruction sets (rows_loops.h).
@@ -29,40 +28,8 @@ typedef struct {
   float (*quantize_channel)(int8_t *restrict dst, const float *restrict w, int n, int32_t *sum);
 } loops;
 
-#define TARGET
-#define LEVEL(name) name##_plain
-#include "rows_loops.h"
-#ifdef EYELET_TARGET_AVX2
-#undef TARGET
-#undef LEVEL
-#define TARGET EYELET_TARGET_AVX2
-#define LEVEL(name) name##_avx2
-#include "rows_loops.h"
-#undef TARGET
-#undef LEVEL
-#define TARGET EYELET_TARGET_AVX512
-#define LEVEL(name) name##_avx512
-#include "rows_loops.h"
-#endif
-
-static const loops *best(void) {
-#ifdef EYELET_TARGET_AVX2
-  if (eyelet_isa_allows(eyelet_isa_avx512))
-    return &loops_avx512;
-  if (eyelet_isa_allows(eyelet_isa_avx2))
-    return &loops_avx2;
-#endif
-  return &loops_plain;
-}
-
-// The loops in use.
-static const loops *in_use(void) {
-  static const loops *chosen; // threads that choose at the same time choose the same
-  const loops *l = __atomic_load_n(&chosen, __ATOMIC_RELAXED);
-  if (!l)
-    __atomic_store_n(&chosen, l = best(), __ATOMIC_RELAXED);
-  return l;
-}
+#define LOOPS "../../kernels/nn/rows_loops.h"
+#include "../../cgo/isa/loops.h"
 
 void nn_row_norm(float *dst, const float *x, const float *gain, const float *bias, int n,
                  float eps) {
@@ -114,20 +81,11 @@ float nn_channel_quantize(int8_t *dst, const float *w, int n, int32_t *sum) {
 
 void nn_row_activate(float *x, int n, nn_activation a) {
   switch (a) {
-  case NN_QUICK_GELU:
-    in_use()->quick_gelu(x, n);
-    break;
-  case NN_GELU:
-    in_use()->gelu(x, n);
-    break;
-  case NN_GELU_TANH:
-    in_use()->gelu_tanh(x, n);
-    break;
-  case NN_SILU:
-    in_use()->silu(x, n);
-    break;
-  case NN_NONE:
-    break;
+  case NN_QUICK_GELU: in_use()->quick_gelu(x, n); break;
+  case NN_GELU: in_use()->gelu(x, n); break;
+  case NN_GELU_TANH: in_use()->gelu_tanh(x, n); break;
+  case NN_SILU: in_use()->silu(x, n); break;
+  case NN_NONE: break;
   }
 }
 

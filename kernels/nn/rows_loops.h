@@ -1,6 +1,4 @@
-// The loops of rows.c, plain C that compilers vectorise. rows.c includes this file once for each
-// level of instruction sets that it has them compiled for, with TARGET, the attribute of their
-// functions, and LEVEL, which makes a name of the level's own.
+// The loops of rows.c, which loops.h of cgo/isa compiles for each level of instruction sets.
 
 TARGET static void LEVEL(norm)(float *restrict dst, const float *restrict x,
                                const float *restrict gain, const float *restrict bias, int n,
@@ -98,29 +96,18 @@ TARGET static void LEVEL(dequantize)(float *restrict dst, const int32_t *restric
     dst[i] = row.scale * column[i] * (float)(acc[i] - row.zero * sum[i]) + bias[i];
 }
 
-TARGET static void LEVEL(quick_gelu)(float *x, int n) {
-#pragma omp simd
-  for (int i = 0; i < n; i++)
-    x[i] = quick_gelu(x[i]);
-}
-
-TARGET static void LEVEL(silu)(float *x, int n) {
-#pragma omp simd
-  for (int i = 0; i < n; i++)
-    x[i] = silu(x[i]);
-}
-
-TARGET static void LEVEL(gelu)(float *x, int n) {
-#pragma omp simd
-  for (int i = 0; i < n; i++)
-    x[i] = gelu(x[i]);
-}
-
-TARGET static void LEVEL(gelu_tanh)(float *x, int n) {
-#pragma omp simd
-  for (int i = 0; i < n; i++)
-    x[i] = gelu_tanh(x[i]);
-}
+// Applies a function of scalar.h to n numbers.
+#define EACH(function)                                    \
+  TARGET static void LEVEL(function)(float *x, int n) {   \
+    _Pragma("omp simd")                                   \
+    for (int i = 0; i < n; i++)                           \
+      x[i] = function(x[i]);                              \
+  }
+EACH(quick_gelu)
+EACH(silu)
+EACH(gelu)
+EACH(gelu_tanh)
+#undef EACH
 
 TARGET static void LEVEL(add)(float *restrict dst, const float *restrict x, int n) {
 #pragma omp simd

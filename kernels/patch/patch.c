@@ -1,7 +1,5 @@
 #include "patch.h"
 
-#include "../../cgo/isa/isa.h"
-
 #include <omp.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -15,38 +13,8 @@ typedef struct {
   void (*add)(float *restrict dst, const float *restrict a, const float *restrict b, int n);
 } loops;
 
-#define TARGET
-#define LEVEL(name) name##_plain
-#include "patch_loops.h"
-#ifdef EYELET_TARGET_AVX2
-#undef TARGET
-#undef LEVEL
-#define TARGET EYELET_TARGET_AVX2
-#define LEVEL(name) name##_avx2
-#include "patch_loops.h"
-#undef TARGET
-#undef LEVEL
-#define TARGET EYELET_TARGET_AVX512
-#define LEVEL(name) name##_avx512
-#include "patch_loops.h"
-#endif
-
-// The loops in use.
-static const loops *in_use(void) {
-#ifdef EYELET_TARGET_AVX2
-  static const loops *chosen; // threads that choose at the same time choose the same
-  const loops *l = __atomic_load_n(&chosen, __ATOMIC_RELAXED);
-  if (!l) {
-    l = eyelet_isa_allows(eyelet_isa_avx512) ? &loops_avx512
-        : eyelet_isa_allows(eyelet_isa_avx2) ? &loops_avx2
-                                             : &loops_plain;
-    __atomic_store_n(&chosen, l, __ATOMIC_RELAXED);
-  }
-  return l;
-#else
-  return &loops_plain;
-#endif
-}
+#define LOOPS "../../kernels/patch/patch_loops.h"
+#include "../../cgo/isa/loops.h"
 
 static size_t line(size_t n) { return (n + 63) / 64 * 64; }
 

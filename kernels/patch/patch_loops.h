@@ -1,5 +1,4 @@
-// The loops of patch.c, plain C that compilers vectorise, included once for each level of
-// instruction sets: see rows_loops.h of kernels/nn.
+// The loops of patch.c, which loops.h of cgo/isa compiles for each level of instruction sets.
 
 TARGET static void LEVEL(fill_f32)(float *restrict dst, const uint8_t *restrict pixels,
                                    const int16_t *restrict centre, int n) {

@@ -1,33 +1,42 @@
 package patch
 
 import (
+	"encoding/json"
 	"math"
-	"math/rand/v2"
+	"os"
 	"testing"
-
-	"github.com/eyelet-engine/eyelet/kernels/ref"
 )
 
-func TestInterpolatedPositionsEqualTheReference(t *testing.T) {
-	const width = 5
-	for _, c := range []struct{ from, cols, rows, extra int }{{4, 7, 7, 0}, {16, 24, 24, 1},
-		{24, 16, 16, 1}, {1, 3, 3, 1}, {3, 1, 1, 0}, {5, 5, 5, 1}, {6, 11, 3, 0}} {
-		rows := random(rand.New(rand.NewPCG(7, uint64(c.cols))), (c.extra+c.from*c.from)*width, 1)
-		got, err := InterpolatePositions(rows, width, c.extra, c.from, c.cols, c.rows)
-		if err != nil {
-			t.Fatal(err)
+func TestInterpolatedPositionsEqualPyTorch(t *testing.T) {
+	data, err := os.ReadFile("testdata/positions.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var golden struct {
+		Cases []struct {
+			Side, Cols, Rows int
+			X, Y             []float32
 		}
-		for i := range c.extra * width {
-			if got[i] != rows[i] {
-				t.Errorf("%+v: the class token's position changed", c)
+	}
+	if err := json.Unmarshal(data, &golden); err != nil {
+		t.Fatal(err)
+	}
+	if len(golden.Cases) < 7 {
+		t.Fatalf("only %d cases", len(golden.Cases))
+	}
+	const width = 2
+	for _, c := range golden.Cases {
+		for _, class := range [][]float32{nil, {3, -4}} {
+			got, err := InterpolatePositions(append(class, c.X...), width, len(class)/width,
+				c.Side, c.Cols, c.Rows)
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-		want := ref.NewMatrix[float64](c.cols*c.rows, width)
-		ref.Interpolate(want, c.rows, c.cols, ref.MatrixOf(c.from*c.from, width,
-			double(rows[c.extra*width:])), c.from, c.from, ref.Bicubic)
-		for i, w := range want.Data {
-			if g := float64(got[c.extra*width+i]); math.Abs(g-w) > 1e-6 {
-				t.Fatalf("%+v: number %d is %g, want %g", c, i, g, w)
+			for i, want := range append(class, c.Y...) {
+				if math.Abs(float64(got[i]-want)) > 1e-6 {
+					t.Fatalf("%d x %d to %d x %d: number %d is %g, want %g", c.Side, c.Side,
+						c.Cols, c.Rows, i, got[i], want)
+				}
 			}
 		}
 	}

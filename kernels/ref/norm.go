@@ -30,20 +30,3 @@ func LayerNorm[T Float](dst, x Matrix[T], gain, bias []T, eps float64) {
 		}
 	}
 }
-
-// RMSNorm computes dst = x / sqrt(mean(x²) + eps) · gain for each row (Zhang and Sennrich 2019).
-// dst may be x.
-func RMSNorm[T Float](dst, x Matrix[T], gain []T, eps float64) {
-	dst.mustBe(x.Rows, x.Cols, "RMSNorm: dst")
-	for r := range x.Rows {
-		from, to := x.Row(r), dst.Row(r)
-		var square float64
-		for _, v := range from {
-			square += float64(v) * float64(v)
-		}
-		f := 1 / math.Sqrt(square/float64(x.Cols)+eps)
-		for i, v := range from {
-			to[i] = T(float64(v) * f * float64(gain[i]))
-		}
-	}
-}
