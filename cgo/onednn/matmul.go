@@ -73,23 +73,16 @@ type Matmul struct {
 // NewMatmul plans a product for one thread, to be run by up to slots threads at the same time. It
 // returns [ErrUnsupported] for types that oneDNN has no kernel for on this processor.
 func NewMatmul(d MatmulDesc, slots int) (*Matmul, error) {
-	return newMatmul(d, func(c *C.eyelet_matmul, e C.dnnl_engine_t,
-		cd *C.eyelet_matmul_desc) C.dnnl_status_t {
-		return C.eyelet_matmul_make(c, e, cd, C.int(max(slots, 1)))
-	})
+	return newMatmul(d, max(slots, 1), 1)
 }
 
 // NewThreadedMatmul plans a product that oneDNN itself spreads over threads. Only [Matmul.Run] may
 // run it. It shows what the library reaches alone.
 func NewThreadedMatmul(d MatmulDesc, threads int) (*Matmul, error) {
-	return newMatmul(d, func(c *C.eyelet_matmul, e C.dnnl_engine_t,
-		cd *C.eyelet_matmul_desc) C.dnnl_status_t {
-		return C.eyelet_matmul_make_threaded(c, e, cd, C.int(threads))
-	})
+	return newMatmul(d, 1, threads)
 }
 
-func newMatmul(d MatmulDesc, make func(*C.eyelet_matmul, C.dnnl_engine_t,
-	*C.eyelet_matmul_desc) C.dnnl_status_t) (*Matmul, error) {
+func newMatmul(d MatmulDesc, slots, threads int) (*Matmul, error) {
 	e, err := cpuEngine()
 	if err != nil {
 		return nil, err
@@ -99,7 +92,8 @@ func newMatmul(d MatmulDesc, make func(*C.eyelet_matmul, C.dnnl_engine_t,
 		return nil, err
 	}
 	m := &Matmul{desc: d, c: (*C.eyelet_matmul)(C.calloc(1, C.sizeof_eyelet_matmul))}
-	if err := check(make(m.c, e, &cd), d.String()); err != nil {
+	if err := check(C.eyelet_matmul_make(m.c, e, &cd, C.int(slots), C.int(threads)),
+		d.String()); err != nil {
 		C.free(unsafe.Pointer(m.c))
 		return nil, err
 	}

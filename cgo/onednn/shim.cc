@@ -1,3 +1,4 @@
+#include "handle.h"
 #include "shim.h"
 
 #include <cstdlib>
@@ -5,6 +6,8 @@
 #include <new>
 #include <omp.h>
 #include <vector>
+
+using eyelet::Attr, eyelet::Desc, eyelet::PostOps, eyelet::PrimitiveDesc;
 
 namespace {
 
@@ -32,31 +35,6 @@ class Threads {
   int before_;
 };
 
-template <class T, dnnl_status_t (*destroy)(T)>
-class Owned {
- public:
-  Owned() = default;
-  Owned(const Owned &) = delete;
-  ~Owned() {
-    if (p_) destroy(p_);
-  }
-  T *out() { return &p_; }
-  operator T() const { return p_; }
-  T release() {
-    T p = p_;
-    p_ = nullptr;
-    return p;
-  }
-
- private:
-  T p_ = nullptr;
-};
-
-using Desc = Owned<dnnl_memory_desc_t, dnnl_memory_desc_destroy>;
-using Attr = Owned<dnnl_primitive_attr_t, dnnl_primitive_attr_destroy>;
-using PostOps = Owned<dnnl_post_ops_t, dnnl_post_ops_destroy>;
-using PrimitiveDesc = Owned<dnnl_primitive_desc_t, dnnl_primitive_desc_destroy>;
-
 #define TRY(call)                                  \
   do {                                             \
     dnnl_status_t status_ = (call);                \
@@ -68,17 +46,27 @@ dnnl_status_t memory(dnnl_memory_t *out, const_dnnl_memory_desc_t desc, dnnl_eng
 }
 
 dnnl_status_t make_attr(Attr &attr, const eyelet_matmul_desc *d) {
-  TRY(dnnl_primitive_attr_create(attr.out()));
+  TRY(dnnl_primitive_attr_create(&attr.p));
   // The caller brings scratch memory: the library's own would be shared by threads that run the
   // same primitive.
-  TRY(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user));
+  TRY(dnnl_primitive_attr_set_scratchpad_mode(attr.p, dnnl_scratchpad_mode_user));
   if (!d || (!d->sum && d->activation == dnnl_alg_kind_undef)) return dnnl_success;
   PostOps ops;
-  TRY(dnnl_post_ops_create(ops.out()));
-  if (d->sum) TRY(dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_data_type_undef));
+  TRY(dnnl_post_ops_create(&ops.p));
+  if (d->sum) TRY(dnnl_post_ops_append_sum(ops.p, 1.0f, 0, dnnl_data_type_undef));
   if (d->activation != dnnl_alg_kind_undef)
-    TRY(dnnl_post_ops_append_eltwise(ops, d->activation, d->alpha, 0));
-  return dnnl_primitive_attr_set_post_ops(attr, ops);
+    TRY(dnnl_post_ops_append_eltwise(ops.p, d->activation, d->alpha, 0));
+  return dnnl_primitive_attr_set_post_ops(attr.p, ops.p);
+}
+
+// make_slots makes n slots, each with a stream.
+dnnl_status_t make_slots(eyelet_dnnl_slot **slots, int *count, int n, dnnl_engine_t engine) {
+  *slots = static_cast<eyelet_dnnl_slot *>(std::calloc(n, sizeof **slots));
+  if (!*slots) return dnnl_out_of_memory;
+  *count = n;
+  for (int i = 0; i < n; i++)
+    TRY(dnnl_stream_create(&(*slots)[i].stream, engine, dnnl_stream_default_flags));
+  return dnnl_success;
 }
 
 void free_slots(eyelet_dnnl_slot *slot, int n) {
@@ -98,35 +86,31 @@ dnnl_status_t matmul_make(eyelet_matmul *m, dnnl_engine_t engine, const eyelet_m
                     bias_dims = {1, d->n};
   const dnnl_dims_t src_strides = {d->src_stride, 1}, dst_strides = {d->dst_stride, 1};
   Desc src, weights, dst, bias;
-  TRY(dnnl_memory_desc_create_with_strides(src.out(), 2, src_dims, d->src, src_strides));
-  TRY(dnnl_memory_desc_create_with_tag(weights.out(), 2, weights_dims, d->weights,
+  TRY(dnnl_memory_desc_create_with_strides(&src.p, 2, src_dims, d->src, src_strides));
+  TRY(dnnl_memory_desc_create_with_tag(&weights.p, 2, weights_dims, d->weights,
                                        dnnl_format_tag_any));
-  TRY(dnnl_memory_desc_create_with_strides(dst.out(), 2, dst_dims, d->dst, dst_strides));
-  TRY(dnnl_memory_desc_create_with_tag(bias.out(), 2, bias_dims, dnnl_f32, dnnl_ab));
+  TRY(dnnl_memory_desc_create_with_strides(&dst.p, 2, dst_dims, d->dst, dst_strides));
+  TRY(dnnl_memory_desc_create_with_tag(&bias.p, 2, bias_dims, dnnl_f32, dnnl_ab));
   Attr attr;
   TRY(make_attr(attr, d));
   PrimitiveDesc pd;
-  TRY(dnnl_matmul_primitive_desc_create(pd.out(), engine, src, weights,
-                                        d->bias ? static_cast<dnnl_memory_desc_t>(bias) : nullptr,
-                                        dst, attr));
-  TRY(dnnl_primitive_create(&m->primitive, pd));
+  TRY(dnnl_matmul_primitive_desc_create(&pd.p, engine, src.p, weights.p,
+                                        d->bias ? bias.p : nullptr, dst.p, attr.p));
+  TRY(dnnl_primitive_create(&m->primitive, pd.p));
   TRY(dnnl_memory_desc_clone(&m->packed,
-                             dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0)));
-  const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+                             dnnl_primitive_desc_query_md(pd.p, dnnl_query_weights_md, 0)));
+  const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(pd.p, dnnl_query_scratchpad_md, 0);
   m->packed_bytes = dnnl_memory_desc_get_size(m->packed);
   m->scratch_bytes = dnnl_memory_desc_get_size(scratch);
   m->has_bias = d->bias;
-  m->slot = static_cast<eyelet_dnnl_slot *>(std::calloc(slots, sizeof *m->slot));
-  if (!m->slot) return dnnl_out_of_memory;
-  m->slots = slots;
+  TRY(make_slots(&m->slot, &m->slots, slots, engine));
   for (int i = 0; i < slots; i++) {
     eyelet_dnnl_slot *s = &m->slot[i];
-    TRY(dnnl_stream_create(&s->stream, engine, dnnl_stream_default_flags));
-    TRY(memory(&s->src, src, engine));
+    TRY(memory(&s->src, src.p, engine));
     TRY(memory(&s->weights, m->packed, engine));
-    TRY(memory(&s->dst, dst, engine));
+    TRY(memory(&s->dst, dst.p, engine));
     TRY(memory(&s->scratch, scratch, engine));
-    if (d->bias) TRY(memory(&s->bias, bias, engine));
+    if (d->bias) TRY(memory(&s->bias, bias.p, engine));
   }
   return dnnl_success;
 }
@@ -137,16 +121,13 @@ dnnl_status_t reorder_make(eyelet_reorder *r, dnnl_engine_t engine, const_dnnl_m
   Attr attr;
   TRY(make_attr(attr, nullptr));
   PrimitiveDesc pd;
-  TRY(dnnl_reorder_primitive_desc_create(pd.out(), from, engine, to, engine, attr));
-  TRY(dnnl_primitive_create(&r->primitive, pd));
-  const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+  TRY(dnnl_reorder_primitive_desc_create(&pd.p, from, engine, to, engine, attr.p));
+  TRY(dnnl_primitive_create(&r->primitive, pd.p));
+  const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(pd.p, dnnl_query_scratchpad_md, 0);
   r->scratch_bytes = dnnl_memory_desc_get_size(scratch);
-  r->slot = static_cast<eyelet_dnnl_slot *>(std::calloc(slots, sizeof *r->slot));
-  if (!r->slot) return dnnl_out_of_memory;
-  r->slots = slots;
+  TRY(make_slots(&r->slot, &r->slots, slots, engine));
   for (int i = 0; i < slots; i++) {
     eyelet_dnnl_slot *s = &r->slot[i];
-    TRY(dnnl_stream_create(&s->stream, engine, dnnl_stream_default_flags));
     TRY(memory(&s->src, from, engine));
     TRY(memory(&s->dst, to, engine));
     TRY(memory(&s->scratch, scratch, engine));
@@ -163,17 +144,9 @@ dnnl_status_t eyelet_dnnl_engine(dnnl_engine_t *engine) {
 }
 
 dnnl_status_t eyelet_matmul_make(eyelet_matmul *m, dnnl_engine_t engine,
-                                 const eyelet_matmul_desc *d, int slots) {
+                                 const eyelet_matmul_desc *d, int slots, int threads) {
   *m = {};
-  dnnl_status_t status = guard([&] { return matmul_make(m, engine, d, slots, 1); });
-  if (status != dnnl_success) eyelet_matmul_free(m);
-  return status;
-}
-
-dnnl_status_t eyelet_matmul_make_threaded(eyelet_matmul *m, dnnl_engine_t engine,
-                                          const eyelet_matmul_desc *d, int threads) {
-  *m = {};
-  dnnl_status_t status = guard([&] { return matmul_make(m, engine, d, 1, threads); });
+  dnnl_status_t status = guard([&] { return matmul_make(m, engine, d, slots, threads); });
   if (status != dnnl_success) eyelet_matmul_free(m);
   return status;
 }
@@ -192,8 +165,8 @@ dnnl_status_t eyelet_matmul_packer(eyelet_reorder *r, dnnl_engine_t engine, cons
   dnnl_status_t status = guard([&]() -> dnnl_status_t {
     const dnnl_dims_t dims = {k, n}, strides = {k_stride, n_stride};
     Desc from;
-    TRY(dnnl_memory_desc_create_with_strides(from.out(), 2, dims, type, strides));
-    return reorder_make(r, engine, from, m->packed, slots);
+    TRY(dnnl_memory_desc_create_with_strides(&from.p, 2, dims, type, strides));
+    return reorder_make(r, engine, from.p, m->packed, slots);
   });
   if (status != dnnl_success) eyelet_reorder_free(r);
   return status;

@@ -21,8 +21,10 @@ typedef struct {
 // All of these return a status; what they make is zeroed on failure. None lets a C++ exception
 // through.
 dnnl_status_t eyelet_dnnl_engine(dnnl_engine_t *engine);
+// A product planned for a number of threads that oneDNN itself spreads it over: 1 for kernels,
+// which run it in as many threads at a time as it has slots.
 dnnl_status_t eyelet_matmul_make(eyelet_matmul *m, dnnl_engine_t engine,
-                                 const eyelet_matmul_desc *d, int slots);
+                                 const eyelet_matmul_desc *d, int slots, int threads);
 void eyelet_matmul_free(eyelet_matmul *m);
 // A reorder from a k x n matrix (strides in elements) to the layout that m wants for its weights.
 dnnl_status_t eyelet_matmul_packer(eyelet_reorder *r, dnnl_engine_t engine, const eyelet_matmul *m,
@@ -31,8 +33,6 @@ dnnl_status_t eyelet_matmul_packer(eyelet_reorder *r, dnnl_engine_t engine, cons
 void eyelet_reorder_free(eyelet_reorder *r);
 // Whole products outside of kernels, on as many threads as oneDNN likes: the yardstick of
 // benchmarks.
-dnnl_status_t eyelet_matmul_make_threaded(eyelet_matmul *m, dnnl_engine_t engine,
-                                          const eyelet_matmul_desc *d, int threads);
 dnnl_status_t eyelet_matmul_once(const eyelet_matmul *m, const void *src, const void *weights,
                                  const float *bias, void *dst, void *scratch, int threads);
 dnnl_status_t eyelet_reorder_once(const eyelet_reorder *r, int slot, const void *src, void *dst,

@@ -89,9 +89,6 @@ typedef bool (*eyelet_accel_reads_repacked_t)(int type);
 // from now on, where weights are repacked or not. False if there is no such type, step or path.
 typedef bool (*eyelet_accel_set_choice_t)(int type, int step, bool repacked, int path);
 
-// "eyelet_accel_get_choice": the path that was set, -1 if none was.
-typedef int (*eyelet_accel_get_choice_t)(int type, int step, bool repacked);
-
 // "eyelet_accel_path_name": "ggml", "integers" …, NULL if there is no such path.
 typedef const char *(*eyelet_accel_path_name_t)(int path);
 

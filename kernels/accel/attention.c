@@ -64,18 +64,11 @@ void eyelet_attention_free(void) { fgemm_release(&scratch); }
 
 // ---- what is supported ----
 
-static ggml_to_float_t to_float_of(enum ggml_type t) {
-  return t == GGML_TYPE_F32 || t == GGML_TYPE_F16 || t == GGML_TYPE_BF16
-             ? NULL
-             : ggml_get_type_traits(t)->to_float;
-}
-
 // Whether a tensor has rows that can be widened.
 static bool has_rows(const struct ggml_tensor *t) {
-  bool plain = t->type == GGML_TYPE_F32 || t->type == GGML_TYPE_F16 || t->type == GGML_TYPE_BF16;
   if (t->ne[0] < 1 || t->ne[0] > most_width || t->ne[1] < 1 || t->ne[2] < 1 || t->ne[3] < 1)
     return false;
-  return (plain || to_float_of(t->type)) && t->nb[0] == ggml_type_size(t->type) &&
+  return fgemm_widens(t->type) && t->nb[0] == ggml_type_size(t->type) &&
          t->ne[0] % ggml_blck_size(t->type) == 0;
 }
 
@@ -224,14 +217,13 @@ static span see(const attention *t, const panel *p, int64_t key, int64_t keys) {
 // Converts keys [first, end) of the block that begins at key, and transposes their values.
 static void widen_block(const attention *t, space *s, int64_t head, int64_t batch, int64_t key,
                         int64_t first, int64_t end) {
-  ggml_to_float_t k = to_float_of(t->k->type), v = to_float_of(t->v->type);
   for (int64_t i = first; i < end; i++)
-    fgemm_widen(t->f, t->k->type, k, s->k + i * t->width, row_of(t->k, key + i, head, batch),
+    fgemm_widen(t->f, t->k->type, s->k + i * t->width, row_of(t->k, key + i, head, batch),
                 t->width);
   for (int64_t i = first; i < end; i += 16) {
     int64_t n = smaller(16, end - i);
     for (int64_t j = 0; j < n; j++)
-      fgemm_widen(t->f, t->v->type, v, s->rows + j * t->value_width,
+      fgemm_widen(t->f, t->v->type, s->rows + j * t->value_width,
                   row_of(t->v, key + i + j, head, batch), t->value_width);
     t->f->transpose(s->v + i, value_stride, s->rows, t->value_width, n, t->value_width);
   }
@@ -389,7 +381,7 @@ enum { few = 256 }; // numbers that are converted at a time: a whole number of b
 static void widen_part(const attention *t, const struct ggml_tensor *of, int64_t row, int64_t head,
                        int64_t batch, int64_t first, int64_t n, float *to) {
   const char *from = row_of(of, row, head, batch) + ggml_row_size(of->type, first);
-  fgemm_widen(t->f, of->type, to_float_of(of->type), to, from, n);
+  fgemm_widen(t->f, of->type, to, from, n);
 }
 
 // The score of a key, as an exponent of two.

@@ -1,9 +1,8 @@
 package accel
 
-// #include <ggml-backend.h>
-// #include <string.h>
 // #include "attention.h"
 // #include "attention_parts.h"
+// #include "compute.h"
 //
 // typedef struct {
 //   int64_t width, value_width, queries, keys, heads, key_heads, batch, mask_heads, mask_batch;
@@ -38,27 +37,6 @@ package accel
 //   return op;
 // }
 //
-// static bool run_ggml(struct ggml_cgraph *graph, int threads) {
-//   ggml_backend_t cpu = ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, NULL);
-//   if (!cpu)
-//     return false;
-//   ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(ggml_backend_get_device(cpu));
-//   ggml_backend_set_n_threads_t set =
-//       (ggml_backend_set_n_threads_t)ggml_backend_reg_get_proc_address(
-//           reg, "ggml_backend_set_n_threads");
-//   if (set)
-//     set(cpu, threads);
-//   bool ok = ggml_backend_graph_compute(cpu, graph) == GGML_STATUS_SUCCESS;
-//   ggml_backend_free(cpu);
-//   return ok;
-// }
-//
-// static struct ggml_cgraph *graph_of(struct ggml_context *c, struct ggml_tensor *op) {
-//   struct ggml_cgraph *graph = ggml_new_graph_custom(c, 16, false);
-//   ggml_build_forward_expand(graph, op);
-//   return graph;
-// }
-//
 // static void power(bool plain, float *s, int64_t n, const float *largest, float *sum) {
 // #ifdef FGEMM_X86
 //   if (!plain) {
@@ -71,7 +49,6 @@ package accel
 import "C"
 
 import (
-	"fmt"
 	"unsafe"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
@@ -97,30 +74,8 @@ type attention struct {
 	graph   *C.struct_ggml_cgraph
 }
 
-func (s *attentionShape) check() error {
-	for _, n := range []int{s.width, s.valueWidth, s.queries, s.keys, s.heads, s.keyHeads,
-		s.batch} {
-		if n < 1 || n > 1<<14 {
-			return fmt.Errorf("accel: attention of a shape of %d", n)
-		}
-	}
-	switch {
-	case s.heads%s.keyHeads != 0:
-		return fmt.Errorf("accel: %d heads of keys for %d of queries", s.keyHeads, s.heads)
-	case s.maskHeads < 0 || s.maskHeads > 0 && (s.maskBatch < 1 || s.heads%s.maskHeads != 0 ||
-		s.batch%s.maskBatch != 0):
-		return fmt.Errorf("accel: masks of %d heads of %d", s.maskHeads, s.maskBatch)
-	case s.maxBias != 0 && s.maskHeads == 0:
-		return fmt.Errorf("accel: a bias needs a mask")
-	}
-	return nil
-}
-
 // newAttention lays out an operation whose operands are undefined.
 func newAttention(s attentionShape) (*attention, error) {
-	if err := s.check(); err != nil {
-		return nil, err
-	}
 	k, err := s.keyType.RowSize(s.width)
 	if err != nil {
 		return nil, err
@@ -197,7 +152,7 @@ func (a *attention) runStarved(threads int) error {
 
 // runGGML computes it with ggml's CPU backend, which must be loaded.
 func (a *attention) runGGML(threads int) error {
-	if !C.run_ggml(a.graph, C.int(threads)) {
+	if !C.compute_by_ggml(a.graph, C.int(threads)) {
 		return errDeclined
 	}
 	return nil

@@ -101,9 +101,4 @@ bool set_choice(int type, int step, bool repacked, int path) {
   return true;
 }
 
-int get_choice(int type, int step, bool repacked) {
-  if (type < 0 || type >= GGML_TYPE_COUNT || step < 0 || step >= row_steps) return unknown;
-  return table.path[repacked][type][step];
-}
-
 }  // namespace eyelet

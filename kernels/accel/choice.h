@@ -40,8 +40,5 @@ void set_uniform(bool on);
 // computed with where weights are repacked or not. False if there is no such entry or path.
 bool set_choice(int type, int step, bool repacked, int path);
 
-// get_choice returns the entry of the table as a Path, -1 if there is no such entry.
-int get_choice(int type, int step, bool repacked);
-
 }  // namespace eyelet
 #endif

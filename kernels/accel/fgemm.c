@@ -51,16 +51,18 @@ void fgemm_pack(const fgemm_kernels *f, float *panel, const float *x, size_t str
   f->transpose(panel, f->width, x, stride, n, k);
 }
 
-void fgemm_widen(const fgemm_kernels *f, int type, void (*to_float)(const void *, float *, int64_t),
-                 float *dst, const void *src, int64_t n) {
-  if (to_float)
-    to_float(src, dst, n);
-  else if (type == fgemm_f16)
-    f->widen_f16(dst, src, n);
-  else if (type == fgemm_bf16)
-    f->widen_bf16(dst, src, n);
-  else
-    memcpy(dst, src, sizeof *dst * n);
+bool fgemm_widens(enum ggml_type type) {
+  return type == GGML_TYPE_F32 || ggml_get_type_traits(type)->to_float;
+}
+
+void fgemm_widen(const fgemm_kernels *f, enum ggml_type type, float *dst, const void *src,
+                 int64_t n) {
+  switch (type) {
+  case GGML_TYPE_F32: memcpy(dst, src, sizeof *dst * n); break;
+  case GGML_TYPE_F16: f->widen_f16(dst, src, n); break;
+  case GGML_TYPE_BF16: f->widen_bf16(dst, src, n); break;
+  default: ggml_get_type_traits(type)->to_float(src, dst, n);
+  }
 }
 
 // ---- memory ----
@@ -101,8 +103,9 @@ enum {
 
 // How a product is cut up.
 typedef struct {
-  const struct eyelet_fgemm *g;
+  const struct eyelet_matrices *g;
   const fgemm_kernels *f;
+  int64_t unit, unit_bytes; // a block of the type of weights: how many, in how many bytes
   int64_t columns; // rows of x that are packed at a time
   int64_t depth;   // of a block of weights
   int row_tasks, panel_tasks;
@@ -114,22 +117,18 @@ typedef struct {
 
 INLINE int64_t blocks_of(int64_t n, int64_t unit) { return (n + unit - 1) / unit; }
 
-static bool native(int type) {
-  return type == fgemm_f32 || type == fgemm_f16 || type == fgemm_bf16;
+bool eyelet_fgemm_supports(enum ggml_type type, int64_t k) {
+  const int64_t block = ggml_blck_size(type);
+  return k >= 1 && k <= most_k && fgemm_widens(type) && block >= 1 && block <= deep &&
+         k % block == 0;
 }
 
-bool eyelet_fgemm_supports(int ggml_type, int64_t k) {
-  return native(ggml_type) && k >= 1 && k <= most_k;
-}
-
-static bool takes(const struct eyelet_fgemm *g) {
-  if (!g->to_float)
-    return eyelet_fgemm_supports(g->type, g->k);
-  return g->k >= 1 && g->k <= most_k && g->block >= 1 && g->block <= deep && g->k % g->block == 0;
-}
-
-static plan plan_of(const struct eyelet_fgemm *g, int threads) {
-  plan p = {.g = g, .f = fgemm_chosen(), .depth = g->to_float ? deep / g->block * g->block : deep};
+static plan plan_of(const struct eyelet_matrices *g, int threads) {
+  plan p = {.g = g,
+            .f = fgemm_chosen(),
+            .unit = ggml_blck_size(g->type),
+            .unit_bytes = ggml_type_size(g->type)};
+  p.depth = deep / p.unit * p.unit;
   int64_t width = p.f->width;
   int64_t most = larger(smaller(most_columns, most_packed / g->k) / width, 1) * width;
   p.columns = up(blocks_of(g->m, blocks_of(g->m, most)), width);
@@ -146,16 +145,13 @@ static plan plan_of(const struct eyelet_fgemm *g, int threads) {
 }
 
 // Where number k of a row of weights is.
-static const char *weight(const struct eyelet_fgemm *g, int64_t row, int64_t k) {
-  const char *w = (const char *)g->w + row * g->w_stride;
-  if (g->to_float)
-    return w + k / g->block * g->block_bytes;
-  return w + k * (g->type == fgemm_f32 ? 4 : 2);
+static const char *weight(const plan *p, int64_t row, int64_t k) {
+  return (const char *)p->g->w + row * p->g->w_stride + k / p->unit * p->unit_bytes;
 }
 
 // Computes the rows of w and the panels of one task, for `columns` rows of x from `first`.
 static void run_task(const plan *p, int task, float *scratch, int64_t first, int64_t columns) {
-  const struct eyelet_fgemm *g = p->g;
+  const struct eyelet_matrices *g = p->g;
   const fgemm_kernels *f = p->f;
   int64_t part = task / p->panel_tasks, from = g->n * part / p->row_tasks,
           rows = g->n * (part + 1) / p->row_tasks - from;
@@ -165,13 +161,13 @@ static void run_task(const plan *p, int task, float *scratch, int64_t first, int
   float *weights = scratch, *sums = scratch + tall * stride;
   for (int64_t k = 0; k < g->k; k += p->depth) {
     int64_t depth = smaller(p->depth, g->k - k);
-    size_t bytes = (size_t)(weight(g, 0, k + depth) - weight(g, 0, k));
-    for (int64_t r = 0; r < rows; r++) {
-      const char *w = weight(g, from + r, k);
+    size_t bytes = (size_t)(weight(p, 0, k + depth) - weight(p, 0, k));
+    const char *w = weight(p, from, k);
+    for (int64_t r = 0; r < rows; r++, w += g->w_stride) {
       // parts of rows are too short for the processor to see where the next begins
       for (size_t i = 0; i < bytes; i += 64)
         __builtin_prefetch(w + 2 * g->w_stride + i);
-      fgemm_widen(f, g->type, g->to_float, weights + r * stride, w, depth);
+      fgemm_widen(f, g->type, weights + r * stride, w, depth);
     }
     for (int64_t i = panel; i < end; i++)
       f->multiply(weights, stride, rows, p->packed + (i * g->k + k) * f->width, depth,
@@ -185,7 +181,7 @@ static void run_task(const plan *p, int task, float *scratch, int64_t first, int
 
 // Computes the product on one thread of a team, in which every thread calls this.
 static void run_team(const plan *p) {
-  const struct eyelet_fgemm *g = p->g;
+  const struct eyelet_matrices *g = p->g;
   const fgemm_kernels *f = p->f;
   float *scratch = p->blocks + p->block * omp_get_thread_num();
   for (int64_t first = 0; first < g->m; first += p->columns) {
@@ -200,8 +196,8 @@ static void run_team(const plan *p) {
   }
 }
 
-bool eyelet_fgemm_run(const struct eyelet_fgemm *g, int threads) {
-  if (!takes(g))
+bool eyelet_fgemm_run(const struct eyelet_matrices *g, int threads) {
+  if (!eyelet_fgemm_supports(g->type, g->k))
     return false;
   if (g->m <= 0 || g->n <= 0)
     return true;

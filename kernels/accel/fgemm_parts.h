@@ -13,9 +13,6 @@
 
 #include "fgemm.h"
 
-// The types of ggml that are known here, with ggml's numbers.
-enum { fgemm_f32 = 0, fgemm_f16 = 1, fgemm_bf16 = 30 };
-
 enum { fgemm_max_width = 32 };
 
 typedef struct {
@@ -45,10 +42,12 @@ const fgemm_kernels *fgemm_chosen(void);
 void fgemm_pack(const fgemm_kernels *f, float *panel, const float *x, size_t stride, int64_t n,
                 int64_t k);
 
-// Converts n numbers of a type to float32, with to_float if that is not NULL; else the type is one
-// of the three above.
-void fgemm_widen(const fgemm_kernels *f, int type, void (*to_float)(const void *, float *, int64_t),
-                 float *dst, const void *src, int64_t n);
+// Whether numbers of a type can be converted to float32.
+bool fgemm_widens(enum ggml_type type);
+
+// Converts n numbers of such a type, of whole blocks.
+void fgemm_widen(const fgemm_kernels *f, enum ggml_type type, float *dst, const void *src,
+                 int64_t n);
 
 // Memory that is kept from call to call and grows. It lies on a cache line.
 typedef struct {

@@ -70,8 +70,8 @@ func newFloatProduct(t testing.TB, typ ggml.Type, m, n, k,
 	t.Helper()
 	dense, weights := encode(t, typ, normals(n*k, 1), k)
 	row := len(dense) / n
-	p = &floatProduct{typ: typ, m: m, n: n, k: k, wStride: row + 4*gap, xStride: k + gap,
-		yStride: n + gap}
+	p = &floatProduct{product{typ: typ, m: m, n: n, k: k, wStride: row + 4*gap, xStride: k + gap,
+		yStride: n + gap}}
 	p.w = make([]byte, n*p.wStride)
 	for i := range n {
 		copy(p.w[i*p.wStride:], dense[i*row:][:row])
@@ -154,8 +154,8 @@ func TestFloatProductsOfAllShapes(t *testing.T) {
 func TestEveryNumberOf16BitsIsWidenedExactly(t *testing.T) {
 	onEachISA(t, func(t *testing.T) {
 		for _, typ := range []ggml.Type{ggml.F16, ggml.BF16} {
-			p := &floatProduct{typ: typ, m: 1, n: 1 << 16, k: 1, wStride: 2, xStride: 1,
-				yStride: 1 << 16, x: []float32{1}}
+			p := &floatProduct{product{typ: typ, m: 1, n: 1 << 16, k: 1, wStride: 2, xStride: 1,
+				yStride: 1 << 16, x: []float32{1}}}
 			p.w, p.y = make([]byte, 2<<16), make([]float32, 1<<16)
 			for i := range 1 << 16 {
 				p.w[2*i], p.w[2*i+1] = byte(i), byte(i>>8)
@@ -198,31 +198,18 @@ func TestFloatProductsThatAreDeclined(t *testing.T) {
 	for name, spoil := range map[string]func(p *floatProduct){
 		"part of a block": func(p *floatProduct) { p.k = 63 },
 		"no numbers":      func(p *floatProduct) { p.k = 0 },
-		"integers": func(p *floatProduct) {
-			p.typ = ggml.I32
-			p.w = make([]byte, 1<<10)
-			p.wStride = 256
-		},
-		"rows that overlap": func(p *floatProduct) { p.yStride = 1 },
-		"short weights":     func(p *floatProduct) { p.w = p.w[1:] },
-		"short activations": func(p *floatProduct) { p.x = p.x[1:] },
-		"short result":      func(p *floatProduct) { p.y = p.y[1:] },
+		"integers":        func(p *floatProduct) { p.typ = ggml.I32 },
 	} {
 		bad := *good
 		spoil(&bad)
-		if err := bad.run(1); err == nil {
-			t.Errorf("%s: no error", name)
+		if err := bad.run(1); !errors.Is(err, errDeclined) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
-	integers := floatProduct{typ: ggml.I32, m: 1, n: 1, k: 1, w: make([]byte, 4), wStride: 4,
-		x: make([]float32, 1), xStride: 1, y: make([]float32, 1), yStride: 1}
-	if err := integers.run(1); !errors.Is(err, errDeclined) {
-		t.Errorf("integers: %v", err)
-	}
-	for _, empty := range []floatProduct{{typ: ggml.F16, k: 8, wStride: 16, xStride: 8},
+	for _, empty := range []product{{typ: ggml.F16, k: 8, wStride: 16, xStride: 8},
 		{typ: ggml.F16, m: 0, n: 1, k: 8, w: make([]byte, 16), wStride: 16, xStride: 8,
 			yStride: 1}} {
-		if err := empty.run(1); err != nil {
+		if err := (&floatProduct{empty}).run(1); err != nil {
 			t.Errorf("nothing to compute: %v", err)
 		}
 	}

@@ -1,19 +1,9 @@
 package accel
 
-// #include <ggml.h>
-// #include <ggml-backend.h>
-// #include <stdlib.h>
 // #include <string.h>
 // #include "accel.h"
+// #include "compute.h"
 // #include "onednn.h"
-//
-// // A source of an operation: rows of a larger tensor, permuted.
-// typedef struct {
-//   int type;
-//   int64_t whole[4], ne[4];
-//   int permute[4];
-//   const void *data;
-// } operand;
 //
 // // The library that libggml would load, which this program holds as well.
 // ggml_backend_reg_t ggml_backend_init(void);
@@ -22,23 +12,15 @@ package accel
 //   return ggml_backend_reg_dev_get(ggml_backend_init(), 0);
 // }
 //
-// static void force(int rows, int path) {
-//   eyelet_accel_set_force_t f = (eyelet_accel_set_force_t)ggml_backend_reg_get_proc_address(
-//       ggml_backend_init(), "eyelet_accel_set_force");
-//   f(rows, path);
-// }
+// #define FUNCTION(name) \
+//   ((name##_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), #name))
 //
-// static void read_counters(struct eyelet_accel_counters *c) {
-//   eyelet_accel_counters_t f = (eyelet_accel_counters_t)ggml_backend_reg_get_proc_address(
-//       ggml_backend_init(), "eyelet_accel_counters");
-//   f(c, true);
-// }
-//
-// static bool reads_repacked(int type) {
-//   eyelet_accel_reads_repacked_t f =
-//       (eyelet_accel_reads_repacked_t)ggml_backend_reg_get_proc_address(
-//           ggml_backend_init(), "eyelet_accel_reads_repacked");
-//   return f(type);
+// static void force(int rows, int path) { FUNCTION(eyelet_accel_set_force)(rows, path); }
+// static void set_cache(uint64_t bytes) { FUNCTION(eyelet_accel_set_cache)(bytes); }
+// static void forget(void) { FUNCTION(eyelet_accel_forget)(); }
+// static bool reads_repacked(int type) { return FUNCTION(eyelet_accel_reads_repacked)(type); }
+// static void read_counters(struct eyelet_accel_counters *c, bool reset) {
+//   FUNCTION(eyelet_accel_counters)(c, reset);
 // }
 //
 // // A backend keeps scratch memory and plans as long as it is there.
@@ -61,6 +43,14 @@ package accel
 //   return takes;
 // }
 //
+// // A source of an operation: rows of a larger tensor, permuted.
+// typedef struct {
+//   int type;
+//   int64_t whole[4], ne[4];
+//   int permute[4];
+//   const void *data;
+// } operand;
+//
 // static struct ggml_tensor *source(struct ggml_context *ctx, const operand *o) {
 //   struct ggml_tensor *t =
 //       ggml_new_tensor_4d(ctx, o->type, o->whole[0], o->whole[1], o->whole[2], o->whole[3]);
@@ -82,136 +72,63 @@ package accel
 //   return NULL;
 // }
 //
-// // Weights as the CPU backend repacks them, in a context without memory of its own; NULL if it
-// // does not.
-// static struct ggml_tensor *repacked(struct ggml_context *ctx, const operand *o,
-//                                     ggml_backend_buffer_t *buffer) {
-//   struct ggml_tensor *t =
-//       ggml_new_tensor_4d(ctx, o->type, o->ne[0], o->ne[1], o->ne[2], o->ne[3]);
-//   *buffer = repacking() ? ggml_backend_alloc_ctx_tensors_from_buft(ctx, repacking()) : NULL;
-//   if (!*buffer || !t->extra) return NULL;
-//   ggml_backend_tensor_set(t, o->data, 0, ggml_nbytes(t));
-//   return t;
+// // Where the weights of an operation lie: among its other sources, in a buffer for weights, or in
+// // one that repacks them.
+// typedef enum { among, weights, repacked } place;
+//
+// // A MUL_MAT, or a MUL_MAT_ID, of the device.
+// typedef struct {
+//   struct ggml_context *context, *aside; // aside is without memory of its own
+//   ggml_backend_buffer_t buffer;         // of the weights that lie aside
+//   ggml_backend_t backend;
+//   struct ggml_tensor *w, *y;
+//   struct ggml_cgraph *graph;
+// } operation;
+//
+// static void close_operation(operation *op) {
+//   if (op->backend) ggml_backend_free(op->backend);
+//   if (op->buffer) ggml_backend_buffer_free(op->buffer);
+//   if (op->aside) ggml_free(op->aside);
+//   if (op->context) ggml_free(op->context);
 // }
 //
-// enum { declined, computed, failed };
-//
-// static void set_cache(uint64_t bytes) {
-//   ((eyelet_accel_set_cache_t)ggml_backend_reg_get_proc_address(ggml_backend_init(),
-//                                                                "eyelet_accel_set_cache"))(bytes);
-// }
-//
-// static void forget(void) {
-//   ((eyelet_accel_forget_t)ggml_backend_reg_get_proc_address(ggml_backend_init(),
-//                                                             "eyelet_accel_forget"))();
-// }
-//
-// static uint64_t kept(void) {
-//   struct eyelet_accel_counters c;
-//   ((eyelet_accel_counters_t)ggml_backend_reg_get_proc_address(
-//       ggml_backend_init(), "eyelet_accel_counters"))(&c, false);
-//   return c.kept;
-// }
-//
-// static int compute_into(ggml_backend_t backend, struct ggml_cgraph *graph,
-//                         const struct ggml_tensor *c, float *y, size_t ny) {
-//   if (ggml_backend_graph_compute(backend, graph) != GGML_STATUS_SUCCESS ||
-//       (size_t)ggml_nelements(c) != ny)
-//     return failed;
-//   memcpy(y, c->data, ny * sizeof *y);
-//   return computed;
-// }
-//
-// // Computes w * x three times, with w in a buffer of weights: as it is; after its bytes have
-// // become those of other, which no model does; and then after what is kept was forgotten.
-// // kept_bytes is what was kept before the last.
-// static int run_changing(const operand *w, const void *other, const operand *x, int threads,
-//                         size_t room, float *y, size_t ny, uint64_t *kept_bytes) {
-//   struct ggml_context *ctx =
-//       ggml_init((struct ggml_init_params){room + ggml_graph_overhead(), NULL, false});
-//   struct ggml_context *aside =
-//       ggml_init((struct ggml_init_params){2 * ggml_tensor_overhead(), NULL, true});
-//   ggml_backend_buffer_t buffer = NULL;
-//   ggml_backend_t backend = ggml_backend_dev_init(the_device(), NULL);
-//   int result = failed;
-//   if (ctx && aside && backend) {
-//     struct ggml_tensor *a =
-//         ggml_new_tensor_4d(aside, w->type, w->ne[0], w->ne[1], w->ne[2], w->ne[3]);
-//     buffer = ggml_backend_alloc_ctx_tensors_from_buft(aside, ggml_backend_cpu_buffer_type());
-//     ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-//     ggml_backend_tensor_set(a, w->data, 0, ggml_nbytes(a));
-//     struct ggml_tensor *c = ggml_mul_mat(ctx, a, source(ctx, x));
-//     struct ggml_cgraph *graph = ggml_new_graph(ctx);
-//     ggml_build_forward_expand(graph, c);
-//     ggml_backend_set_n_threads_t set_threads =
-//         (ggml_backend_set_n_threads_t)ggml_backend_reg_get_proc_address(
-//             ggml_backend_init(), "ggml_backend_set_n_threads");
-//     set_threads(backend, threads);
-//     result = ggml_backend_dev_supports_op(the_device(), c)
-//                  ? compute_into(backend, graph, c, y, ny)
-//                  : declined;
-//     ggml_backend_tensor_set(a, other, 0, ggml_nbytes(a));
-//     if (result == computed) result = compute_into(backend, graph, c, y + ny, ny);
-//     *kept_bytes = kept();
-//     forget();
-//     *kept_bytes -= kept();
-//     if (result == computed) result = compute_into(backend, graph, c, y + 2 * ny, ny);
-//     forget();
+// // Lays out w * x, or, with ids, the product of each row and its expert, with room for the
+// // sources and the result. False if the device declines it, or the buffers the weights.
+// static bool open_operation(operation *op, const operand *w, place at, const operand *x,
+//                            const operand *ids, size_t room) {
+//   op->context = ggml_init((struct ggml_init_params){room + (1 << 16), NULL, false});
+//   op->aside = ggml_init((struct ggml_init_params){2 * ggml_tensor_overhead(), NULL, true});
+//   op->backend = hold();
+//   if (at == among) {
+//     op->w = source(op->context, w);
+//   } else {
+//     op->w = ggml_new_tensor_4d(op->aside, w->type, w->ne[0], w->ne[1], w->ne[2], w->ne[3]);
+//     ggml_backend_buffer_type_t type =
+//         at == repacked ? repacking() : ggml_backend_cpu_buffer_type();
+//     op->buffer = type ? ggml_backend_alloc_ctx_tensors_from_buft(op->aside, type) : NULL;
+//     if (!op->buffer || (at == repacked && !op->w->extra)) return false;
+//     ggml_backend_buffer_set_usage(op->buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+//     ggml_backend_tensor_set(op->w, w->data, 0, ggml_nbytes(op->w));
 //   }
-//   if (backend) ggml_backend_free(backend);
-//   if (buffer) ggml_backend_buffer_free(buffer);
-//   if (aside) ggml_free(aside);
-//   if (ctx) ggml_free(ctx);
-//   return result;
+//   struct ggml_tensor *b = source(op->context, x);
+//   op->y = ids ? ggml_mul_mat_id(op->context, op->w, b, source(op->context, ids))
+//               : ggml_mul_mat(op->context, op->w, b);
+//   op->graph = graph_of(op->context, op->y);
+//   return ggml_backend_dev_supports_op(the_device(), op->y);
 // }
 //
-// // Computes w * x, or, with ids, that of each row's expert.
-// static int run_in(struct ggml_context *ctx, struct ggml_tensor *a, const operand *x,
-//                   const operand *ids, int threads, float *y, size_t ny) {
-//   struct ggml_tensor *b = source(ctx, x);
-//   struct ggml_tensor *c =
-//       ids ? ggml_mul_mat_id(ctx, a, b, source(ctx, ids)) : ggml_mul_mat(ctx, a, b);
-//   int result = declined;
-//   if (ggml_backend_dev_supports_op(the_device(), c)) {
-//     struct ggml_cgraph *graph = ggml_new_graph(ctx);
-//     ggml_build_forward_expand(graph, c);
-//     ggml_backend_t backend = ggml_backend_dev_init(the_device(), NULL);
-//     ggml_backend_set_n_threads_t set_threads =
-//         (ggml_backend_set_n_threads_t)ggml_backend_reg_get_proc_address(
-//             ggml_backend_init(), "ggml_backend_set_n_threads");
-//     set_threads(backend, threads);
-//     result = ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS &&
-//                      (size_t)ggml_nelements(c) == ny
-//                  ? computed
-//                  : failed;
-//     if (result == computed) memcpy(y, c->data, ny * sizeof *y);
-//     ggml_backend_free(backend);
-//   }
-//   return result;
-// }
-//
-// static int run_graph(const operand *w, bool repack, const operand *x, const operand *ids,
-//                      int threads, size_t room, float *y, size_t ny) {
-//   struct ggml_context *ctx =
-//       ggml_init((struct ggml_init_params){room + ggml_graph_overhead(), NULL, false});
-//   struct ggml_context *aside =
-//       ggml_init((struct ggml_init_params){2 * ggml_tensor_overhead(), NULL, true});
-//   ggml_backend_buffer_t buffer = NULL;
-//   int result = failed;
-//   if (ctx && aside) {
-//     struct ggml_tensor *a = repack ? repacked(aside, w, &buffer) : source(ctx, w);
-//     result = a ? run_in(ctx, a, x, ids, threads, y, ny) : declined;
-//   }
-//   if (buffer) ggml_backend_buffer_free(buffer);
-//   if (aside) ggml_free(aside);
-//   if (ctx) ggml_free(ctx);
-//   return result;
+// static bool run_operation(const operation *op, int threads, float *y, size_t n) {
+//   if (!compute(op->backend, op->graph, threads) || (size_t)ggml_nelements(op->y) != n)
+//     return false;
+//   memcpy(y, op->y->data, n * sizeof *y);
+//   return true;
 // }
 import "C"
 
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"unsafe"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
@@ -238,6 +155,24 @@ func (m *matrices) shape() (s [4]int) {
 	return s
 }
 
+// toC returns the operand for C, with data that is pinned; nil for nil.
+func (m *matrices) toC(pin *runtime.Pinner) *C.operand {
+	if m == nil {
+		return nil
+	}
+	size, err := m.typ.RowSize(m.whole[0] * m.whole[1] * m.whole[2] * m.whole[3])
+	if err != nil || size != len(m.data) {
+		panic(fmt.Sprintf("accel: %d bytes for a tensor of %d: %v", len(m.data), size, err))
+	}
+	pin.Pin(&m.data[0])
+	o := &C.operand{_type: C.int(m.typ), data: unsafe.Pointer(&m.data[0])}
+	for d := range 4 {
+		o.whole[d], o.ne[d], o.permute[d] = C.int64_t(m.whole[d]), C.int64_t(m.ne[d]),
+			C.int(m.permute[d])
+	}
+	return o
+}
+
 // path is a way of computing products, with the numbers of product.h.
 type path int
 
@@ -250,99 +185,100 @@ const (
 	starved path = C.eyelet_accel_starved
 )
 
-// errDevice says that the accelerator took an operation and could not compute it.
-var errDevice = errors.New("accel: the device failed")
+// operation is a product that the device has taken. Its result has n numbers.
+type operation struct {
+	c          C.operation
+	n, threads int
+}
 
-// newOperand copies a source of an operation into C's memory, until free is called.
-func newOperand(m *matrices) (o *C.operand, free func(), err error) {
-	size, err := m.typ.RowSize(m.whole[0] * m.whole[1] * m.whole[2] * m.whole[3])
-	if err != nil {
-		return nil, nil, err
+// open lays out w * x, or, with ids, the product of each row and its expert. The error is
+// errDeclined. What open returns must be closed, after an error too.
+func (o *operation) open(w, x, ids *matrices, at C.place) error {
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	room := 4 * o.n
+	for _, m := range []*matrices{w, x, ids} {
+		if m != nil {
+			room += len(m.data) + 4096
+		}
 	}
-	if size != len(m.data) || size > 1<<28 {
-		return nil, nil, fmt.Errorf("accel: %d bytes for a tensor of %d", len(m.data), size)
+	if !C.open_operation(&o.c, w.toC(&pin), at, x.toC(&pin), ids.toC(&pin), C.size_t(room)) {
+		return errDeclined
 	}
-	o = (*C.operand)(C.calloc(1, C.sizeof_operand))
-	data := C.CBytes(m.data)
-	o._type, o.data = C.int(m.typ), data
-	for d := range 4 {
-		o.whole[d], o.ne[d], o.permute[d] = C.int64_t(m.whole[d]), C.int64_t(m.ne[d]),
-			C.int(m.permute[d])
+	return nil
+}
+
+func (o *operation) close() { C.close_operation(&o.c) }
+
+func (o *operation) run() ([]float32, error) {
+	y := make([]float32, o.n)
+	if !C.run_operation(&o.c, C.int(o.threads), (*C.float)(unsafe.SliceData(y)), C.size_t(o.n)) {
+		return nil, errors.New("accel: the device failed")
 	}
-	return o, func() { C.free(data); C.free(unsafe.Pointer(o)) }, nil
+	return y, nil
 }
 
 // runGraph computes a MUL_MAT, or with ids a MUL_MAT_ID, of a graph by the device that the library
 // registers, if it takes the operation by the given path (else errDeclined). The result has n
 // numbers.
 func runGraph(p path, w, x, ids *matrices, threads, n int) ([]float32, error) {
-	room := 1 << 16
-	var c [3]*C.operand
-	for i, m := range []*matrices{w, x, ids} {
-		if m == nil {
-			continue
-		}
-		o, free, err := newOperand(m)
-		if err != nil {
-			return nil, err
-		}
-		defer free()
-		c[i] = o
-		room += len(m.data) + 4096
-	}
-	y := make([]float32, n)
 	C.force(1, C.int(p))
 	defer C.force(0, 0)
-	switch C.run_graph(c[0], C.bool(w.repacked), c[1], c[2], C.int(threads), C.size_t(room+4*n),
-		(*C.float)(unsafe.SliceData(y)), C.size_t(n)) {
-	case C.computed:
-		return y, nil
-	case C.declined:
-		return nil, errDeclined
+	o := operation{n: n, threads: threads}
+	defer o.close()
+	at := C.place(C.among)
+	if w.repacked {
+		at = C.repacked
 	}
-	return nil, errDevice
+	if err := o.open(w, x, ids, at); err != nil {
+		return nil, err
+	}
+	return o.run()
 }
 
 // runChanging computes w * x three times by a path, with up to cache bytes of weights kept: with w;
-// with other in its place, unknown to the device; and so once more after the device was told to
-// forget. y are the three results, of n numbers each, and kept the bytes of weights that were kept.
+// with other, of the same shape, in its place, unknown to the device; and so once more after the
+// device was told to forget. y are the three results, of n numbers each, and kept the bytes of
+// weights that were kept.
 func runChanging(p path, cache uint64, w, other, x *matrices, threads,
 	n int) (y [3][]float32, kept uint64, err error) {
-	if len(w.data) != len(other.data) || w.whole != w.ne {
-		return y, 0, errors.New(
-			"accel: other weights must be of the same shape, and none have gaps")
-	}
-	var c [2]*C.operand
-	for i, m := range []*matrices{w, x} {
-		o, free, err := newOperand(m)
-		if err != nil {
-			return y, 0, err
-		}
-		defer free()
-		c[i] = o
-	}
 	C.force(1, C.int(p))
 	defer C.force(0, 0)
 	C.set_cache(C.uint64_t(cache))
 	defer C.set_cache(0)
-	changed := C.CBytes(other.data)
-	defer C.free(changed)
-	all := make([]float32, 3*n)
-	var bytes C.uint64_t
-	switch C.run_changing(c[0], changed, c[1], C.int(threads), C.size_t(len(x.data)+4*n+1<<16),
-		(*C.float)(unsafe.SliceData(all)), C.size_t(n), &bytes) {
-	case C.computed:
-		return [3][]float32{all[:n], all[n : 2*n], all[2*n:]}, uint64(bytes), nil
-	case C.declined:
-		return y, 0, errDeclined
+	o := operation{n: n, threads: threads}
+	defer o.close()
+	if err := o.open(w, x, nil, C.weights); err != nil {
+		return y, 0, err
 	}
-	return y, 0, errDevice
+	for i := range y {
+		switch i {
+		case 1:
+			C.ggml_backend_tensor_set(o.c.w, unsafe.Pointer(&other.data[0]), 0,
+				C.size_t(len(other.data)))
+		case 2:
+			kept = keptBytes()
+			C.forget()
+			kept -= keptBytes()
+		}
+		if y[i], err = o.run(); err != nil {
+			return y, 0, err
+		}
+	}
+	return y, kept, nil
+}
+
+// keptBytes returns how much memory the device keeps from one operation to the next.
+func keptBytes() uint64 {
+	var c C.struct_eyelet_accel_counters
+	C.read_counters(&c, false)
+	return uint64(c.kept)
 }
 
 // countedCalls returns how many operations the device has computed since it was last asked.
 func countedCalls() int {
 	var c C.struct_eyelet_accel_counters
-	C.read_counters(&c)
+	C.read_counters(&c, true)
 	return int(c.calls)
 }
 

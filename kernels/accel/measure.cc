@@ -149,17 +149,8 @@ bool measure(int number, int step, int threads,
   const std::vector<char> w = weights(type, n);
   std::vector<float> x(m * width), y(m * n);
   random(x);
-  const Product p = {type,
-                     m,
-                     n,
-                     width,
-                     w.data(),
-                     ggml_row_size(type, width),
-                     x.data(),
-                     width,
-                     y.data(),
-                     static_cast<size_t>(n),
-                     Layout::rows,
+  const Product p = {{type, m, n, width, w.data(), ggml_row_size(type, width), x.data(), width,
+                      y.data(), static_cast<size_t>(n), false},
                      false};
   for (int round = 0; round < eyelet_accel_rounds; round++)
     std::fill_n(nanoseconds[round], eyelet_accel_paths, 0.0);

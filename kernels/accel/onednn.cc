@@ -40,7 +40,7 @@ using Shape = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, bool, bool
 // A product planned for one thread: x (m x k) times a block of n rows of weights, each of k
 // numbers.
 struct Plan {
-  Handle<dnnl_primitive_t, dnnl_primitive_destroy> primitive;
+  Primitive primitive;
   Desc x, w, y, scratch;
   size_t scratch_bytes = 0;
 };
@@ -50,8 +50,8 @@ bool make(Plan &plan, const Shape &shape) {
   const dnnl_data_type_t type = bf16 ? dnnl_bf16 : dnnl_f32;
   const dnnl_dims_t x_dims = {m, k}, w_dims = {k, n}, y_dims = {m, n};
   const dnnl_dims_t x_strides = {x_stride, 1}, w_strides = {1, k}, y_strides = {y_stride, 1};
-  Handle<dnnl_primitive_attr_t, dnnl_primitive_attr_destroy> attr;
-  Handle<dnnl_primitive_desc_t, dnnl_primitive_desc_destroy> desc;
+  Attr attr;
+  PrimitiveDesc desc;
   const int before = omp_get_max_threads();
   omp_set_num_threads(1);  // oneDNN plans for as many as there are
   const bool ok =
@@ -77,7 +77,7 @@ bool make(Plan &plan, const Shape &shape) {
 // The memory of one thread.
 struct Worker {
   Scratch weights, scratch;
-  Handle<dnnl_stream_t, dnnl_stream_destroy> stream;
+  Stream stream;
 };
 
 // Plans are kept, up to eyelet_onednn_max_plans: prompts have many lengths, and a model a few

@@ -6,23 +6,11 @@
 
 #include <cstdlib>
 
+#include "../../cgo/onednn/handle.h"
 #include "../../cgo/onednn/primitive.h"
 #include "product.h"
 
 namespace eyelet {
-
-template <class T, dnnl_status_t (*destroy)(T)>
-struct Handle {
-  T p = nullptr;
-  Handle() = default;
-  Handle(const Handle &) = delete;
-  Handle &operator=(const Handle &) = delete;
-  ~Handle() {
-    if (p) destroy(p);
-  }
-};
-using Desc = Handle<dnnl_memory_desc_t, dnnl_memory_desc_destroy>;
-using Memory = Handle<dnnl_memory_t, dnnl_memory_destroy>;
 
 // Memory that grows, aligned for vectors.
 class Scratch {

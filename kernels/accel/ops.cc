@@ -94,17 +94,9 @@ bool is_constant(const ggml_tensor *w) {
 
 Product product_of(const ggml_tensor *w, Layout layout, int64_t w2, int64_t w3, int64_t rows,
                    const float *x, size_t x_bytes, float *y, size_t y_bytes) {
-  return {w->type,
-          rows,
-          w->ne[1],
-          w->ne[0],
-          static_cast<const char *>(w->data) + w2 * w->nb[2] + w3 * w->nb[3],
-          w->nb[1],
-          x,
-          x_bytes / sizeof(float),
-          y,
-          y_bytes / sizeof(float),
-          layout,
+  const char *matrix = static_cast<const char *>(w->data) + w2 * w->nb[2] + w3 * w->nb[3];
+  return {{w->type, rows, w->ne[1], w->ne[0], matrix, w->nb[1], x, x_bytes / sizeof(float), y,
+           y_bytes / sizeof(float), layout == Layout::interleaved},
           is_constant(w)};
 }
 

@@ -43,7 +43,7 @@ dnnl_memory_desc_t chosen_desc(int64_t n, int64_t k, bool bf16) {
   const dnnl_data_type_t type = bf16 ? dnnl_bf16 : dnnl_f32;
   const dnnl_dims_t x_dims = {typical_rows, k}, w_dims = {k, n}, y_dims = {typical_rows, n};
   Desc x, w, y;
-  Handle<dnnl_primitive_desc_t, dnnl_primitive_desc_destroy> product;
+  PrimitiveDesc product;
   dnnl_memory_desc_t chosen = nullptr;
   const int before = omp_get_max_threads();
   omp_set_num_threads(1);  // as products of blocks are planned
@@ -62,14 +62,14 @@ dnnl_memory_desc_t chosen_desc(int64_t n, int64_t k, bool bf16) {
 
 // How blocks of a size are packed: from rows that lie one after the other.
 struct Packing {
-  Handle<dnnl_primitive_t, dnnl_primitive_destroy> reorder;
+  Primitive reorder;
   Desc from;
   const_dnnl_memory_desc_t to = nullptr;
 };
 
 bool plan(Packing &p, int64_t n, int64_t k, bool bf16) {
   const dnnl_dims_t dims = {k, n}, strides = {1, k};
-  Handle<dnnl_primitive_desc_t, dnnl_primitive_desc_destroy> desc;
+  PrimitiveDesc desc;
   const int before = omp_get_max_threads();
   omp_set_num_threads(1);
   p.to = packed_desc(n, k, bf16);
@@ -86,7 +86,7 @@ bool plan(Packing &p, int64_t n, int64_t k, bool bf16) {
 // pack_block converts and reorders one block on the calling thread.
 bool pack_block(const Packing &packing, const Product &p, int64_t first, int64_t rows, bool bf16,
                 Scratch &converted, void *to) {
-  Handle<dnnl_stream_t, dnnl_stream_destroy> stream;
+  Stream stream;
   Memory source, result;
   const void *block = block_of(p, first, rows, bf16, converted);
   if (!block ||

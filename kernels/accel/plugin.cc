@@ -244,7 +244,6 @@ void *procedure(Registry *, const char *name) {
       {"eyelet_accel_measure", reinterpret_cast<void *>(measure_path)},
       {"eyelet_accel_reads_repacked", reinterpret_cast<void *>(reads)},
       {"eyelet_accel_set_choice", reinterpret_cast<void *>(set_choice)},
-      {"eyelet_accel_get_choice", reinterpret_cast<void *>(get_choice)},
       {"eyelet_accel_path_name", reinterpret_cast<void *>(path_name)},
   };
   for (const auto &p : all)

@@ -68,8 +68,7 @@ bool can_run(Path path, ggml_type type, Layout layout, int64_t n, int64_t k) {
   switch (path) {
     case Path::ggml: return true;
     case Path::integers: return eyelet_qgemm_supports(type, k, n);
-    case Path::floats:
-      return (eyelet_fgemm_supports(type, k) || (known(type) && type != GGML_TYPE_F32));
+    case Path::floats: return eyelet_fgemm_supports(type, k);
     case Path::onednn_f32: return known(type);
     case Path::onednn_bf16: return known(type) && onednn_has_bf16();
   }
@@ -84,42 +83,9 @@ bool run(Path path, const Product *products, size_t count, int threads) {
     case Path::integers:
     case Path::floats: break;
   }
-  for (size_t i = 0; i < count; i++) {
-    const Product &p = products[i];
-    if (path == Path::integers) {
-      const eyelet_qgemm g = {p.type,
-                              p.m,
-                              p.n,
-                              p.k,
-                              p.w,
-                              p.w_stride,
-                              p.x,
-                              p.x_stride,
-                              p.y,
-                              p.y_stride,
-                              p.layout == Layout::interleaved};
-      if (!eyelet_qgemm_run(&g, threads)) return false;
-    } else {
-      const ggml_type_traits *traits = ggml_get_type_traits(p.type);
-      const eyelet_fgemm g = {
-          p.type,
-          p.m,
-          p.n,
-          p.k,
-          p.w,
-          p.w_stride,
-          p.x,
-          p.x_stride,
-          p.y,
-          p.y_stride,
-          eyelet_fgemm_supports(p.type, p.k)
-              ? nullptr
-              : reinterpret_cast<decltype(eyelet_fgemm::to_float)>(traits->to_float),
-          traits->blck_size,
-          traits->type_size};
-      if (!eyelet_fgemm_run(&g, threads)) return false;
-    }
-  }
+  for (size_t i = 0; i < count; i++)
+    if (!(path == Path::integers ? eyelet_qgemm_run : eyelet_fgemm_run)(&products[i], threads))
+      return false;
   return true;
 }
 
@@ -130,7 +96,7 @@ constexpr int64_t most_block = 256;  // weights in a block of any type
 // Weights [first, first + count) of a row, which are whole blocks and at most most_block.
 void weights_of(const Product &p, int64_t row, int64_t first, int64_t count, float *to) {
   const size_t at = ggml_row_size(p.type, first);
-  if (p.layout == Layout::rows) {
+  if (!p.interleaved) {
     to_floats(p.type, static_cast<const char *>(p.w) + row * p.w_stride + at, to, count);
     return;
   }

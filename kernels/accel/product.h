@@ -2,10 +2,7 @@
 #ifndef EYELET_ACCEL_PRODUCT_H
 #define EYELET_ACCEL_PRODUCT_H
 
-#include <ggml.h>
-
-#include <cstddef>
-#include <cstdint>
+#include "matrices.h"
 
 namespace eyelet {
 
@@ -15,17 +12,7 @@ enum class Layout {
   interleaved,  // 8 at a time, as ggml's CPU backend repacks them (repack.h)
 };
 
-// y[m][n] = sum over k of x[m][k] * w[n][k].
-struct Product {
-  ggml_type type;   // of w
-  int64_t m, n, k;
-  const void *w;    // n rows
-  size_t w_stride;  // bytes from row to row
-  const float *x;   // m rows
-  size_t x_stride;  // numbers from row to row
-  float *y;         // m rows
-  size_t y_stride;  // numbers from row to row
-  Layout layout;    // of w
+struct Product : eyelet_matrices {
   // what stands at w stays the same as long as a context or projector computes with it
   bool constant;
 };

@@ -130,7 +130,7 @@ static int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // A slab of rows, and how it is cut.
 typedef struct {
-  const struct eyelet_qgemm *g;
+  const struct eyelet_matrices *g;
   const qgemm_kernels *kernels;
   const qgemm_few *few; // NULL if there are more than few rows
   qgemm_shape shape;
@@ -175,7 +175,7 @@ static void multiply_edge(const slab *s, const char *tile, int r, const char *pa
 // The rows of w that a panel is made of, or groups of 8 interleaved ones; where they end before it
 // does, the last ones are repeated.
 static void rows_of(const slab *s, int64_t p, const char *rows[qgemm_columns]) {
-  const struct eyelet_qgemm *g = s->g;
+  const struct eyelet_matrices *g = s->g;
   const int64_t unit = g->interleaved ? 8 : 1;
   for (int c = 0; c < qgemm_columns / unit; c++)
     rows[c] = (const char *)g->w + least(p * qgemm_columns + c * unit, g->n - unit) * g->w_stride;
@@ -235,7 +235,7 @@ static void pack_panel(const slab *s, int64_t p, int64_t piece, int64_t pieces, 
 // Unpacks a panel, and multiplies it with all tiles.
 static void multiply_panel(const slab *s, int64_t p, int64_t piece, char *panel,
                            const ahead *next) {
-  const struct eyelet_qgemm *g = s->g;
+  const struct eyelet_matrices *g = s->g;
   const int64_t pieces = least(s->depth, s->pieces - piece), columns = g->n - p * qgemm_columns;
   pack_panel(s, p, piece, pieces, panel, next);
   for (int64_t t = 0; t < s->tiles; t++) {
@@ -265,7 +265,7 @@ static void multiply_block(const slab *s, int64_t block, char *panel) {
 // Multiplies the weights of 16 columns with all tiles, each of which fetches its share of the next
 // ones.
 static void multiply_columns(const slab *s, int64_t p) {
-  const struct eyelet_qgemm *g = s->g;
+  const struct eyelet_matrices *g = s->g;
   const int64_t columns = least(qgemm_columns, g->n - p * qgemm_columns);
   const size_t next = qgemm_columns * g->w_stride;
   qgemm_weights w = {.type = g->type,
@@ -308,7 +308,7 @@ static void run_slab(const slab *s, int threads) {
   }
 }
 
-static bool run(const struct eyelet_qgemm *g, int threads) {
+static bool run(const struct eyelet_matrices *g, int threads) {
   slab s = {.g = g,
             .kernels = chosen,
             .shape = chosen->shape(g->type),
@@ -340,7 +340,7 @@ static bool run(const struct eyelet_qgemm *g, int threads) {
   return true;
 }
 
-bool eyelet_qgemm_run(const struct eyelet_qgemm *g, int threads) {
+bool eyelet_qgemm_run(const struct eyelet_matrices *g, int threads) {
   if (!(g->interleaved ? eyelet_qgemm_supports_interleaved : eyelet_qgemm_supports)(g->type, g->k,
                                                                                     g->n) ||
       g->m < 0 || threads < 1)

@@ -1,5 +1,4 @@
-// Products of quantized weights and float activations, for batches of rows: y[m][n] = sum over k of
-// x[m][k] * w[n][k].
+// Products of quantized weights and float activations, for batches of rows.
 //
 // The weights are rows of ggml's blocks as they lie in memory. A panel of 16 of them at a time is
 // unpacked into integers that lie as the instructions want them, and used for all rows of x. The
@@ -10,28 +9,11 @@
 #ifndef EYELET_QGEMM_H
 #define EYELET_QGEMM_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "matrices.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-struct eyelet_qgemm {
-  int type;        // of w, a ggml_type
-  int64_t m, n, k; // m and n at least 0
-  const void *w;   // n rows
-  size_t w_stride; // bytes from row to row of w
-  const float *x;  // m rows of k numbers
-  size_t x_stride; // numbers from row to row of x
-  float *y;        // m rows of n numbers
-  size_t y_stride; // numbers from row to row of y
-
-  // Whether 8 rows of w at a time are interleaved, as ggml's CPU backend repacks them
-  // (qgemm_avx2_interleaved.c): they take the place of 8 rows as they were before.
-  bool interleaved;
-};
 
 // Whether eyelet_qgemm_run takes such weights: of a type it knows, in whole blocks.
 bool eyelet_qgemm_supports(int ggml_type, int64_t k, int64_t n);
@@ -42,7 +24,7 @@ bool eyelet_qgemm_supports_interleaved(int ggml_type, int64_t k, int64_t n);
 // Computes the product on a team of threads of its own. Returns false, with nothing written, if the
 // functions above would or memory is short. An infinity or a NaN in a row of x makes the whole row
 // of y NaN. One call at a time: others wait.
-bool eyelet_qgemm_run(const struct eyelet_qgemm *g, int threads);
+bool eyelet_qgemm_run(const struct eyelet_matrices *g, int threads);
 
 // The instructions that eyelet_qgemm_run uses here: "vnni", "avx2" or "plain".
 const char *eyelet_qgemm_isa(void);

@@ -91,38 +91,15 @@ INLINE void multiply_supers(int subs, int fold, bool same, const char *tile, int
   put(y, stride, &sum, r, add);
 }
 
-#define CASE(r) \
-  case r: CALL(r); break;
-#define KERNEL(NAME)                                                                          \
-  AVX2 static void NAME(const char *tile, int rows, const char *panel, int64_t pieces,        \
-                        float *y, size_t stride, bool add) {                                  \
-    switch (rows) { CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) }                         \
-  }
-
-#define CALL(r) multiply_bytes(8, tile, r, panel, pieces, y, stride, add)
-KERNEL(multiply_4)
-#undef CALL
-#define CALL(r) multiply_bytes(4, tile, r, panel, pieces, y, stride, add)
-KERNEL(multiply_5)
-#undef CALL
-#define CALL(r) multiply_shorts(tile, r, panel, pieces, y, stride, add)
-KERNEL(multiply_8)
-#undef CALL
-#define CALL(r) multiply_supers(16, 4, false, tile, r, panel, pieces, y, stride, add)
-KERNEL(multiply_2_k)
-#undef CALL
-#define CALL(r) multiply_supers(16, 4, true, tile, r, panel, pieces, y, stride, add)
-KERNEL(multiply_3_k)
-#undef CALL
-#define CALL(r) multiply_supers(8, 8, false, tile, r, panel, pieces, y, stride, add)
-KERNEL(multiply_4_k)
-#undef CALL
-#define CALL(r) multiply_supers(8, 4, false, tile, r, panel, pieces, y, stride, add)
-KERNEL(multiply_5_k)
-#undef CALL
-#define CALL(r) multiply_supers(16, 2, true, tile, r, panel, pieces, y, stride, add)
-KERNEL(multiply_6_k)
-#undef CALL
+#define KERNEL(...) QGEMM_KERNEL(AVX2, QGEMM_ROWS_6, __VA_ARGS__)
+KERNEL(multiply_4, multiply_bytes, 8)
+KERNEL(multiply_5, multiply_bytes, 4)
+KERNEL(multiply_8, multiply_shorts)
+KERNEL(multiply_2_k, multiply_supers, 16, 4, false)
+KERNEL(multiply_3_k, multiply_supers, 16, 4, true)
+KERNEL(multiply_4_k, multiply_supers, 8, 8, false)
+KERNEL(multiply_5_k, multiply_supers, 8, 4, false)
+KERNEL(multiply_6_k, multiply_supers, 16, 2, true)
 
 static void multiply(int type, const char *tile, int r, const char *panel, int64_t pieces, float *y,
                      size_t stride, bool add) {
@@ -154,13 +131,7 @@ static qgemm_shape shape(int type) {
   }
 }
 
-const qgemm_kernels qgemm_avx2 = {"avx2",
-                                  present,
-                                  most_rows,
-                                  shape,
-                                  qgemm_avx2_pack_rows,
-                                  qgemm_avx2_pack_panel,
-                                  qgemm_avx2_pack_interleaved,
-                                  multiply,
-                                  &qgemm_avx2_few};
+const qgemm_kernels qgemm_avx2 = {
+    "avx2", present, most_rows, shape, qgemm_avx2_pack_rows, qgemm_avx2_pack_panel,
+    qgemm_avx2_pack_interleaved, multiply, &qgemm_avx2_few};
 #endif

@@ -52,6 +52,16 @@ static inline qgemm_layout qgemm_layout_of(int type) {
   }
 }
 
+// Defines a kernel, qgemm_kernels.multiply of one product: ROWS is one of qgemm_parts.h, and behind
+// NAME follow the product and its first arguments.
+#define QGEMM_CASE(r, PRODUCT, ...)                                                                \
+  case r: PRODUCT(__VA_ARGS__ __VA_OPT__(, ) tile, r, panel, pieces, y, stride, add); break;
+#define QGEMM_KERNEL(TARGET, ROWS, NAME, ...)                                                      \
+  TARGET static void NAME(const char *tile, int rows, const char *panel, int64_t pieces, float *y, \
+                          size_t stride, bool add) {                                               \
+    switch (rows) { ROWS(QGEMM_CASE, __VA_ARGS__) }                                                \
+  }
+
 void qgemm_avx2_pack_panel(int type, char *panel, const char *const *rows, int64_t first,
                            int64_t pieces);
 void qgemm_avx2_pack_interleaved(int type, char *panel, const char *const groups[2], int64_t first,

@@ -247,41 +247,11 @@ INLINE void multiply_q8_0(const qgemm_weights *w, const char *tile, int r, int64
   put(y, stride, &sum, r, false);
 }
 
-#define CASE(r) \
-  case r: CALL(r); break;
-#define KERNEL(NAME)                                                                          \
-  AVX2 static void NAME(const qgemm_weights *w, const char *tile, int rows, int64_t pieces,   \
-                        float *y, size_t stride) {                                            \
-    switch (rows) { CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) }                         \
-  }
-
-#define CALL(r) multiply_q8_0(w, tile, r, pieces, y, stride)
-KERNEL(few_q8_0)
-#undef CALL
-#define CALL(r) multiply_q4_0(w, tile, r, pieces, y, stride)
-KERNEL(few_q4_0)
-#undef CALL
-#define CALL(r) multiply_4_k(false, w, tile, r, pieces, y, stride)
-KERNEL(few_q4_k)
-#undef CALL
-#define CALL(r) multiply_4_k(true, w, tile, r, pieces, y, stride)
-KERNEL(few_q4_k_interleaved)
-#undef CALL
-#define CALL(r) multiply_6_k(w, tile, r, pieces, y, stride)
-KERNEL(few_q6_k)
-#undef CALL
-
-static void multiply(const qgemm_weights *w, const char *tile, int r, int64_t pieces, float *y,
-                     size_t stride) {
-  switch (w->type) {
-  case qgemm_q4_0: few_q4_0(w, tile, r, pieces, y, stride); break;
-  case qgemm_q8_0: few_q8_0(w, tile, r, pieces, y, stride); break;
-  case qgemm_q4_k:
-    (w->interleaved ? few_q4_k_interleaved : few_q4_k)(w, tile, r, pieces, y, stride);
-    break;
-  case qgemm_q6_k: few_q6_k(w, tile, r, pieces, y, stride); break;
-  }
-}
+#define TARGET AVX2
+#define EACH_ROWS QGEMM_ROWS_6
+#define Q4_0 multiply_q4_0
+#define Q8_0 multiply_q8_0
+#include "qgemm_few_kernels.h"
 
 const qgemm_few qgemm_avx2_few = {most_rows, few_rows, qgemm_few_takes, qgemm_few_slots, multiply};
 #endif

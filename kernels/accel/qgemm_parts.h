@@ -62,6 +62,17 @@ extern const qgemm_kernels qgemm_avx2, qgemm_vnni;
 // The values of IQ4_NL's 16 codes.
 #define QGEMM_IQ4_NL -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113
 
+// Kernels are compiled for each number of rows in a tile, so that all sums are in registers:
+// QGEMM_ROWS_6(CASE, ...) is CASE(1, ...) to CASE(6, ...).
+#define QGEMM_ROWS_6(CASE, ...)                                                        \
+  CASE(1, __VA_ARGS__) CASE(2, __VA_ARGS__) CASE(3, __VA_ARGS__) CASE(4, __VA_ARGS__)  \
+  CASE(5, __VA_ARGS__) CASE(6, __VA_ARGS__)
+#define QGEMM_ROWS_8(CASE, ...)                                                        \
+  QGEMM_ROWS_6(CASE, __VA_ARGS__) CASE(7, __VA_ARGS__) CASE(8, __VA_ARGS__)
+#define QGEMM_ROWS_12(CASE, ...)                                                       \
+  QGEMM_ROWS_8(CASE, __VA_ARGS__) CASE(9, __VA_ARGS__) CASE(10, __VA_ARGS__)           \
+  CASE(11, __VA_ARGS__) CASE(12, __VA_ARGS__)
+
 // Sets what to multiply numbers of magnitudes up to most by, for integers up to limit, and what
 // these stand for. Of numbers so small that the factor would overflow nothing is left; where there
 // is an infinity or a NaN the product becomes a NaN.

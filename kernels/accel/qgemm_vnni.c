@@ -1,6 +1,5 @@
-// Integer products for AVX-512 with VNNI: an instruction multiplies 64 bytes without sign with 64
-// bytes with sign and adds them up in 32 bits, four by four (vpdpbusd). The sums of 12 rows and 16
-// columns take 12 registers of 32.
+// Integer products for AVX-512 with VNNI. The sums of 12 rows and 16 columns take 12 registers of
+// 32.
 //
 // Tiles and panels lie in memory as in qgemm_avx2.h, but values of 8 bits with sign are stored
 // without, 128 higher, as qgemm_bytes; and where all values of a type are stored higher, sums start
@@ -9,26 +8,10 @@
 #include "qgemm_few.h"
 
 #ifdef QGEMM_X86
-#include <immintrin.h>
-#include <string.h>
-
 #include "../../cgo/isa/isa.h"
-
-#define VNNI __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
-#define INLINE VNNI static inline __attribute__((always_inline))
+#include "qgemm_vnni.h"
 
 enum { most_rows = 12 };
-
-// Adds the products of a step. The compiler would load x into a register of its own first.
-INLINE __m512i add_bytes(__m512i sum, __m512i w, const char *x) {
-  __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*(const int32_t *)x));
-  return sum;
-}
-
-INLINE __m512i add_pairs(__m512i sum, __m512i w, const char *x) {
-  __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*(const int32_t *)x));
-  return sum;
-}
 
 INLINE __m512i load(const void *p) { return _mm512_load_si512(p); }
 
@@ -44,32 +27,6 @@ INLINE void multiply_steps(int steps, int r, const char *x, const char *w, const
 #pragma GCC unroll 12
     for (int i = 0; i < r; i++)
       sum[i] = add_bytes(sum[i], v, x + 4 * (s * r + i));
-  }
-}
-
-// Adds integers, times the factors of columns and rows.
-INLINE void scale(__m512 sum[most_rows], const __m512i dots[most_rows], int r, __m512 columns,
-                  const float *rows) {
-#pragma GCC unroll 12
-  for (int i = 0; i < r; i++)
-    sum[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[i]),
-                             _mm512_mul_ps(columns, _mm512_set1_ps(rows[i])), sum[i]);
-}
-
-// Rows of y lie far apart, and nothing else has asked for them when they are written.
-INLINE void begin(__m512 sum[most_rows], const float *y, size_t stride, int r) {
-#pragma GCC unroll 12
-  for (int i = 0; i < r; i++) {
-    sum[i] = _mm512_setzero_ps();
-    __builtin_prefetch(y + i * stride, 1);
-  }
-}
-
-INLINE void put(float *y, size_t stride, const __m512 sum[most_rows], int r, bool add) {
-#pragma GCC unroll 12
-  for (int i = 0; i < r; i++) {
-    float *to = y + i * stride;
-    _mm512_storeu_ps(to, add ? _mm512_add_ps(_mm512_loadu_ps(to), sum[i]) : sum[i]);
   }
 }
 
@@ -102,9 +59,7 @@ INLINE void multiply_supers(int subs, bool same, const char *tile, int r, const 
     const float *d = (const float *)(offsets + 32 * subs),
                 *x = (const float *)(tile + (256 + 2 * subs) * r);
     __m512i total[most_rows], dot[most_rows];
-#pragma GCC unroll 12
-    for (int i = 0; i < r; i++)
-      total[i] = _mm512_setzero_si512();
+    clear(total, r);
     for (int s = 0; s < subs / 2; s++) {
       const __m512i v = load(offsets + 64 * s);
 #pragma GCC unroll 12
@@ -113,17 +68,13 @@ INLINE void multiply_supers(int subs, bool same, const char *tile, int r, const 
     }
     if (!same) {
       scale(sum, total, r, _mm512_load_ps(d + 16), x);
-#pragma GCC unroll 12
-      for (int i = 0; i < r; i++)
-        total[i] = _mm512_setzero_si512();
+      clear(total, r);
     }
     const char *steps = tile;
     for (int sub = 0; sub < subs; sub++, steps += 256 / subs * r, panel += 4096 / subs) {
       const __m512i factor = _mm512_srai_epi32(load(scales + 64 * sub), 16);
       multiply_steps(64 / subs, r, steps, panel, NULL, dot);
-#pragma GCC unroll 12
-      for (int i = 0; i < r; i++)
-        total[i] = _mm512_add_epi32(total[i], _mm512_mullo_epi32(dot[i], factor));
+      scale_integers(total, dot, r, factor);
     }
     scale(sum, total, r, _mm512_load_ps(d), x);
     panel = (const char *)(d + 32);
@@ -131,31 +82,12 @@ INLINE void multiply_supers(int subs, bool same, const char *tile, int r, const 
   put(y, stride, sum, r, add);
 }
 
-#define EACH(ROWS)                                                                                 \
-  ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12)
-#define CASE(r) \
-  case r: CALL(r); break;
-#define KERNEL(NAME)                                                                          \
-  VNNI static void NAME(const char *tile, int rows, const char *panel, int64_t pieces,        \
-                        float *y, size_t stride, bool add) {                                  \
-    switch (rows) { EACH(CASE) }                                                              \
-  }
-
-#define CALL(r) multiply_bytes(false, tile, r, panel, pieces, y, stride, add)
-KERNEL(multiply_offset)
-#undef CALL
-#define CALL(r) multiply_bytes(true, tile, r, panel, pieces, y, stride, add)
-KERNEL(multiply_centered)
-#undef CALL
-#define CALL(r) multiply_supers(8, false, tile, r, panel, pieces, y, stride, add)
-KERNEL(multiply_4_k)
-#undef CALL
-#define CALL(r) multiply_supers(16, false, tile, r, panel, pieces, y, stride, add)
-KERNEL(multiply_2_k)
-#undef CALL
-#define CALL(r) multiply_supers(16, true, tile, r, panel, pieces, y, stride, add)
-KERNEL(multiply_6_k)
-#undef CALL
+#define KERNEL(...) QGEMM_KERNEL(VNNI, QGEMM_ROWS_12, __VA_ARGS__)
+KERNEL(multiply_offset, multiply_bytes, false)
+KERNEL(multiply_centered, multiply_bytes, true)
+KERNEL(multiply_4_k, multiply_supers, 8, false)
+KERNEL(multiply_2_k, multiply_supers, 16, false)
+KERNEL(multiply_6_k, multiply_supers, 16, true)
 
 static void multiply(int type, const char *tile, int r, const char *panel, int64_t pieces, float *y,
                      size_t stride, bool add) {

@@ -1,27 +1,14 @@
 // Products of few rows for AVX-512 with VNNI. Vectors have 4 bytes along k of each of 16 columns,
 // as panels do. Where weights lie row by row, they get there by a transposition of 16 rows of 32
 // bytes: other units of the processor do that than those that multiply.
-#include "qgemm_avx2.h"
 #include "qgemm_few.h"
 
 #ifdef QGEMM_X86
-#include <immintrin.h>
 #include <string.h>
 
-#define VNNI __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
-#define INLINE VNNI static inline __attribute__((always_inline))
+#include "qgemm_vnni.h"
 
 enum { most_rows = 8, few_rows = 32 };
-
-INLINE __m512i add_bytes(__m512i sum, __m512i w, const char *x) {
-  __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*(const int32_t *)x));
-  return sum;
-}
-
-INLINE __m512i add_pairs(__m512i sum, __m512i w, const char *x) {
-  __asm__("vpdpwssd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*(const int32_t *)x));
-  return sum;
-}
 
 INLINE __m512i and(__m512i v, int bits) {
   return _mm512_and_si512(v, _mm512_set1_epi8((char)bits));
@@ -131,43 +118,6 @@ INLINE void multiply_steps(int steps, int r, const char *x, const __m512i *w,
   }
 }
 
-// Adds integers, times the factors of columns and rows.
-INLINE void scale(__m512 sum[most_rows], const __m512i dots[most_rows], int r, __m512 columns,
-                  const float *rows) {
-#pragma GCC unroll 8
-  for (int i = 0; i < r; i++)
-    sum[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[i]),
-                             _mm512_mul_ps(columns, _mm512_set1_ps(rows[i])), sum[i]);
-}
-
-// Adds integers, times integers of the columns.
-INLINE void scale_integers(__m512i total[most_rows], const __m512i dots[most_rows], int r,
-                           __m512i factor) {
-#pragma GCC unroll 8
-  for (int i = 0; i < r; i++)
-    total[i] = _mm512_add_epi32(total[i], _mm512_mullo_epi32(dots[i], factor));
-}
-
-INLINE void clear(__m512i v[most_rows], int r) {
-#pragma GCC unroll 8
-  for (int i = 0; i < r; i++)
-    v[i] = _mm512_setzero_si512();
-}
-
-INLINE void begin(__m512 sum[most_rows], const float *y, size_t stride, int r) {
-#pragma GCC unroll 8
-  for (int i = 0; i < r; i++) {
-    sum[i] = _mm512_setzero_ps();
-    __builtin_prefetch(y + i * stride, 1);
-  }
-}
-
-INLINE void put(float *y, size_t stride, const __m512 sum[most_rows], int r) {
-#pragma GCC unroll 8
-  for (int i = 0; i < r; i++)
-    _mm512_storeu_ps(y + i * stride, sum[i]);
-}
-
 // Blocks of 32 without offsets: values of 8 bits, or of 4, in the low halves of bytes the first 16
 // and in the high ones the others. Sums start from what takes away by how much stored bytes are
 // above the values.
@@ -202,7 +152,7 @@ INLINE void multiply_32(int bits, const qgemm_weights *w, const char *tile, int 
       fetch(&a);
     scale(sum, dot, r, d, x);
   }
-  put(y, stride, sum, r);
+  put(y, stride, sum, r, false);
 }
 
 // The integers of Q4_K for 16 columns: bytes of scales in order of k, pairs of 16 bits of offsets,
@@ -334,7 +284,7 @@ INLINE void multiply_4_k(bool interleaved, const qgemm_weights *w, const char *t
     }
     scale(sum, total, r, n.d, x);
   }
-  put(y, stride, sum, r);
+  put(y, stride, sum, r, false);
 }
 
 // Codes of Q6_K are 32 above what they stand for.
@@ -399,45 +349,14 @@ INLINE void multiply_6_k(const qgemm_weights *w, const char *tile, int r, int64_
     }
     scale(sum, total, r, floats(w->rows, at + 208), x);
   }
-  put(y, stride, sum, r);
+  put(y, stride, sum, r, false);
 }
 
-#define EACH(ROWS) ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8)
-#define CASE(r) \
-  case r: CALL(r); break;
-#define KERNEL(NAME)                                                                        \
-  VNNI static void NAME(const qgemm_weights *w, const char *tile, int rows, int64_t pieces, \
-                        float *y, size_t stride) {                                          \
-    switch (rows) { EACH(CASE) }                                                            \
-  }
-
-#define CALL(r) multiply_32(8, w, tile, r, pieces, y, stride)
-KERNEL(few_q8_0)
-#undef CALL
-#define CALL(r) multiply_32(4, w, tile, r, pieces, y, stride)
-KERNEL(few_q4_0)
-#undef CALL
-#define CALL(r) multiply_4_k(false, w, tile, r, pieces, y, stride)
-KERNEL(few_q4_k)
-#undef CALL
-#define CALL(r) multiply_4_k(true, w, tile, r, pieces, y, stride)
-KERNEL(few_q4_k_interleaved)
-#undef CALL
-#define CALL(r) multiply_6_k(w, tile, r, pieces, y, stride)
-KERNEL(few_q6_k)
-#undef CALL
-
-static void multiply(const qgemm_weights *w, const char *tile, int r, int64_t pieces, float *y,
-                     size_t stride) {
-  switch (w->type) {
-  case qgemm_q4_0: few_q4_0(w, tile, r, pieces, y, stride); break;
-  case qgemm_q8_0: few_q8_0(w, tile, r, pieces, y, stride); break;
-  case qgemm_q4_k:
-    (w->interleaved ? few_q4_k_interleaved : few_q4_k)(w, tile, r, pieces, y, stride);
-    break;
-  case qgemm_q6_k: few_q6_k(w, tile, r, pieces, y, stride); break;
-  }
-}
+#define TARGET VNNI
+#define EACH_ROWS QGEMM_ROWS_8
+#define Q4_0 multiply_32, 4
+#define Q8_0 multiply_32, 8
+#include "qgemm_few_kernels.h"
 
 const qgemm_few qgemm_vnni_few = {most_rows, few_rows, qgemm_few_takes, qgemm_few_slots, multiply};
 #endif
