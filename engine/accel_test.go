@@ -80,8 +80,8 @@ func TestTheAcceleratorChangesNoAnswer(t *testing.T) {
 		return tokens
 	}()
 	for _, rows := range []int{0, 8} { // as it decides itself, and every prompt
-		ggml.ForceAccelerator(rows)
-		defer ggml.ForceAccelerator(0)
+		ggml.ForceAccelerator(rows, "")
+		defer ggml.ForceAccelerator(0, "")
 		tokens, near, calls := answers(t, all)
 		if calls == 0 {
 			t.Error("the accelerator computed nothing")

@@ -229,32 +229,22 @@ func ForgetAcceleratorWeights() {
 }
 
 // ForceAccelerator makes the accelerator take every product of at least rows rows that it can
-// compute, whatever was measured; 0 ends that. It is for tests.
-func ForceAccelerator(rows int) {
+// compute, whatever was measured; 0 ends that. name is one of the ways that it has of computing a
+// product, as kernels/accel calls them: "integers", "floats", "onednn-f32" or "onednn-bf16"; ""
+// leaves the choice to it. It is for tests, and returns false, with nothing changed, if the
+// accelerator is not loaded or there is no such way.
+func ForceAccelerator(rows int, name string) bool {
 	accel.mu.Lock()
 	defer accel.mu.Unlock()
-	if accel.state.Loaded {
-		C.eyelet_accel_call_set_force(&accel.f, C.int(rows), 0)
+	path := pathGGML
+	for name != "" && accel.state.Loaded && path < pathRepacked && accel.pathName(path) != name {
+		path++
 	}
-}
-
-// ForceAcceleratorPath is ForceAccelerator with one of the ways that the accelerator has of
-// computing a product, by its name in kernels/accel: "integers", "floats", "onednn-f32" or
-// "onednn-bf16". It returns false, and forces nothing, if the accelerator is not loaded or there is
-// no such way; products that the way cannot compute are not taken.
-func ForceAcceleratorPath(rows int, name string) bool {
-	accel.mu.Lock()
-	defer accel.mu.Unlock()
-	if !accel.state.Loaded {
+	if !accel.state.Loaded || path == pathRepacked {
 		return false
 	}
-	for path := pathGGML + 1; path < pathRepacked; path++ {
-		if accel.pathName(path) == name {
-			C.eyelet_accel_call_set_force(&accel.f, C.int(rows), C.int(path))
-			return true
-		}
-	}
-	return false
+	C.eyelet_accel_call_set_force(&accel.f, C.int(rows), C.int(path))
+	return true
 }
 
 // pathName is how kernels/accel calls a path. accel.mu is held.

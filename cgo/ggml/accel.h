@@ -25,19 +25,41 @@ typedef struct {
 bool eyelet_accel_find(ggml_backend_reg_t reg, eyelet_accel *f);
 
 // Go cannot call through pointers.
-void eyelet_accel_call_set_threads(const eyelet_accel *f, int threads);
-void eyelet_accel_call_set_enabled(const eyelet_accel *f, bool on);
-void eyelet_accel_call_set_uniform(const eyelet_accel *f, bool on);
-void eyelet_accel_call_set_force(const eyelet_accel *f, int rows, int path);
-void eyelet_accel_call_set_cache(const eyelet_accel *f, uint64_t bytes);
-void eyelet_accel_call_forget(const eyelet_accel *f);
-void eyelet_accel_call_counters(const eyelet_accel *f, struct eyelet_accel_counters *c, bool reset);
-bool eyelet_accel_call_measure(const eyelet_accel *f, int type, int step, int threads,
-                               double nanoseconds[eyelet_accel_rounds][eyelet_accel_paths]);
-bool eyelet_accel_call_reads_repacked(const eyelet_accel *f, int type);
-bool eyelet_accel_call_set_choice(const eyelet_accel *f, int type, int step, bool repacked,
-                                  int path);
-const char *eyelet_accel_call_path_name(const eyelet_accel *f, int path);
+static inline void eyelet_accel_call_set_threads(const eyelet_accel *f, int threads) {
+  f->set_threads(threads);
+}
+static inline void eyelet_accel_call_set_enabled(const eyelet_accel *f, bool on) {
+  f->set_enabled(on);
+}
+static inline void eyelet_accel_call_set_uniform(const eyelet_accel *f, bool on) {
+  f->set_uniform(on);
+}
+static inline void eyelet_accel_call_set_force(const eyelet_accel *f, int rows, int path) {
+  f->set_force(rows, path);
+}
+static inline void eyelet_accel_call_set_cache(const eyelet_accel *f, uint64_t bytes) {
+  f->set_cache(bytes);
+}
+static inline void eyelet_accel_call_forget(const eyelet_accel *f) { f->forget(); }
+static inline void eyelet_accel_call_counters(const eyelet_accel *f,
+                                              struct eyelet_accel_counters *c, bool reset) {
+  f->counters(c, reset);
+}
+static inline bool eyelet_accel_call_measure(
+    const eyelet_accel *f, int type, int step, int threads,
+    double nanoseconds[eyelet_accel_rounds][eyelet_accel_paths]) {
+  return f->measure(type, step, threads, nanoseconds);
+}
+static inline bool eyelet_accel_call_reads_repacked(const eyelet_accel *f, int type) {
+  return f->reads_repacked(type);
+}
+static inline bool eyelet_accel_call_set_choice(const eyelet_accel *f, int type, int step,
+                                                bool repacked, int path) {
+  return f->set_choice(type, step, repacked, path);
+}
+static inline const char *eyelet_accel_call_path_name(const eyelet_accel *f, int path) {
+  return f->path_name(path);
+}
 
 // eyelet_weight_bytes adds the bytes of the matrices in a GGUF file to bytes, by type. False if the
 // file cannot be read.

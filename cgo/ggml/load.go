@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -147,20 +148,11 @@ func loadFolder(folder string, level isa.Level) error {
 	delete(kinds, "rpc") // see LoadRPC
 	delete(kinds, "base")
 	delete(kinds, "eyelet") // see loadAccelerator
-	names := make([]string, 0, len(kinds))
-	for kind := range kinds {
-		names = append(names, kind)
-	}
+	names := slices.Sorted(maps.Keys(kinds))
 	// libllama takes devices in the order of registration, the CPU last.
-	slices.SortFunc(names, func(a, b string) int {
-		if (a == "cpu") != (b == "cpu") {
-			if a == "cpu" {
-				return 1
-			}
-			return -1
-		}
-		return strings.Compare(a, b)
-	})
+	if cpu := slices.Index(names, "cpu"); cpu >= 0 {
+		names = append(slices.Delete(names, cpu, cpu+1), "cpu")
+	}
 	for _, kind := range names {
 		if kind == "cpu" && hasCPU() {
 			continue

@@ -12,7 +12,6 @@ import "C"
 
 import (
 	"fmt"
-	"sync"
 	"unsafe"
 )
 
@@ -20,9 +19,6 @@ import (
 const MaxValue = 1e5
 
 const maxWeight = 1e15
-
-// tablesMu keeps [FreeQuantizeTables] from freeing what a running [Quantize] reads.
-var tablesMu sync.RWMutex
 
 // CanDequantize tells whether [Dequantize] takes the type.
 func (t Type) CanDequantize() bool {
@@ -86,7 +82,8 @@ func Dequantize(t Type, src []byte, dst []float32) error {
 // For quantized types, values must be at most 1e5 in magnitude: most formats have a float16 scale,
 // which holds no more. Weights must be between 0 and 1e15. Beyond, sums overflow in the searches
 // for some types, which then end the process; within these bounds no such case was found. The first
-// call for an IQ type makes a table, which takes seconds for IQ1_S, IQ1_M and IQ2_S.
+// call for an IQ type makes a table of up to a few MB, which takes seconds for IQ1_S, IQ1_M and
+// IQ2_S.
 //
 // Quantize may be called from several goroutines.
 func Quantize(t Type, src []float32, rowLen int, imatrix []float32, dst []byte) error {
@@ -100,22 +97,12 @@ func Quantize(t Type, src []float32, rowLen int, imatrix []float32, dst []byte) 
 	if imatrix != nil {
 		weights = (*C.float)(&imatrix[0])
 	}
-	tablesMu.RLock()
-	defer tablesMu.RUnlock()
 	n := C.ggml_quantize_chunk(C.enum_ggml_type(t), (*C.float)(&src[0]), unsafe.Pointer(&dst[0]), 0,
 		C.int64_t(len(src)/rowLen), C.int64_t(rowLen), weights)
 	if int(n) != len(dst) {
 		return fmt.Errorf("ggml: quantizing to %v wrote %d bytes, not %d", t, int(n), len(dst))
 	}
 	return nil
-}
-
-// FreeQuantizeTables frees the search tables, up to a few MB, that [Quantize] made for the IQ
-// types. A later Quantize makes them anew.
-func FreeQuantizeTables() {
-	tablesMu.Lock()
-	defer tablesMu.Unlock()
-	C.ggml_quantize_free()
 }
 
 // checkQuantize checks all that ggml_quantize_chunk asserts.

@@ -74,12 +74,6 @@ func (t Type) String() string {
 	return C.GoString(C.ggml_type_name(C.enum_ggml_type(t)))
 }
 
-// IsQuantized tells whether the type stores blocks of codes and not numbers; false for an unknown
-// type.
-func (t Type) IsQuantized() bool {
-	return t.Known() && bool(C.ggml_is_quantized(C.enum_ggml_type(t)))
-}
-
 // BlockSize returns the number of values in a block: 1 for types that are not quantized, 0 for an
 // unknown type.
 func (t Type) BlockSize() int {

@@ -192,8 +192,8 @@ func TestMixturesOfExpertsAnswerAlikeWithTheAccelerator(t *testing.T) {
 			}
 
 			ggml.EnableAccelerator(true)
-			ggml.ForceAccelerator(1)
-			defer ggml.ForceAccelerator(0)
+			ggml.ForceAccelerator(1, "")
+			defer ggml.ForceAccelerator(0, "")
 			ggml.ReadAcceleratorCounters(true)
 			sameAnswer(t, newContext(t, m, llama.ContextParams{NCtx: 256}), all, rows, exact,
 				allowance)

@@ -39,8 +39,8 @@ func TestFlashAttentionStaysOnWithTheAccelerator(t *testing.T) {
 			TypeV: ggml.Q8_0}, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			ggml.ForceAccelerator(test.forced)
-			defer ggml.ForceAccelerator(0)
+			ggml.ForceAccelerator(test.forced, "")
+			defer ggml.ForceAccelerator(0, "")
 			var mu sync.Mutex
 			lines := ""
 			defer ggml.TapLog(func(_ slog.Level, line string) {
@@ -172,8 +172,8 @@ func TestTheAcceleratorIsAsExactAsGGML(t *testing.T) {
 // It holds for this process if no other test leaves a context open, as none does.
 func TestTheAcceleratorKeepsNoMemoryOfClosedContexts(t *testing.T) {
 	peers.RequireAccelerator(t)
-	ggml.ForceAccelerator(8)
-	defer ggml.ForceAccelerator(0)
+	ggml.ForceAccelerator(8, "")
+	defer ggml.ForceAccelerator(0, "")
 	tokens, err := seedModel(t).Vocab().Tokenize(strings.Repeat(prompt+" ", 4), true, false)
 	if err != nil {
 		t.Fatal(err)
@@ -196,10 +196,10 @@ func TestTheAcceleratorKeepsNoMemoryOfClosedContexts(t *testing.T) {
 // arithmetic is AVX2 that one keeps nothing.
 func forceKeeping(t *testing.T, rows int) {
 	t.Helper()
-	if !ggml.ForceAcceleratorPath(rows, "onednn-f32") {
+	if !ggml.ForceAccelerator(rows, "onednn-f32") {
 		t.Fatal("the accelerator knows no path of that name")
 	}
-	t.Cleanup(func() { ggml.ForceAccelerator(0) })
+	t.Cleanup(func() { ggml.ForceAccelerator(0, "") })
 }
 
 // Each round's weights, in the form that the accelerator keeps, would show if they stayed.

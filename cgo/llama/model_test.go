@@ -23,7 +23,7 @@ func TestModelDescribesTheBuiltInModel(t *testing.T) {
 		{"NEmbd", m.NEmbd(), 256}, {"NEmbdInp", m.NEmbdInp(), 256}, {"NEmbdOut", m.NEmbdOut(), 256},
 		{"NLayer", m.NLayer(), 6}, {"NHead", m.NHead(), 4},
 		{"NHeadKV", m.NHeadKV(), 2}, {"NCtxTrain", m.NCtxTrain(), 2048}, {"NSWA", m.NSWA(), 0},
-		{"RopeType", m.RopeType(), llama.RopeNorm},
+		{"RopeType", m.RopeType(), llama.RopeType(0)},
 		{"NPosPerEmbd", m.NPosPerEmbd(), 1}, {"FileType", m.FileType(), "Q8_0"},
 		{"HasEncoder", m.HasEncoder(), false}, {"HasDecoder", m.HasDecoder(), true},
 		{"IsRecurrent", m.IsRecurrent(), false}, {"IsHybrid", m.IsHybrid(), false},

@@ -63,11 +63,8 @@ type RopeType int
 // The rope types that change how positions are given.
 const (
 	RopeNone   RopeType = C.LLAMA_ROPE_TYPE_NONE
-	RopeNorm   RopeType = C.LLAMA_ROPE_TYPE_NORM
-	RopeNeoX   RopeType = C.LLAMA_ROPE_TYPE_NEOX
 	RopeMRoPE  RopeType = C.LLAMA_ROPE_TYPE_MROPE
 	RopeIMRoPE RopeType = C.LLAMA_ROPE_TYPE_IMROPE
-	RopeVision RopeType = C.LLAMA_ROPE_TYPE_VISION
 )
 
 // RopeType reports the model's kind of position embedding.

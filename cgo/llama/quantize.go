@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -76,24 +78,14 @@ func ParseFileType(name string) (FileType, error) {
 
 // FileTypes lists the names that ParseFileType knows, sorted.
 func FileTypes() []string {
-	names := make([]string, 0, len(fileTypes))
-	for name := range fileTypes {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	return names
+	return slices.Sorted(maps.Keys(fileTypes))
 }
 
 // String is libllama's name of the mixture, for example "Q4_K - Medium".
 func (t FileType) String() string { return C.GoString(C.llama_ftype_name(C.enum_llama_ftype(t))) }
 
 func (t FileType) known() bool {
-	for _, known := range fileTypes {
-		if t == known {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(slices.Collect(maps.Values(fileTypes)), t)
 }
 
 // TensorType gives the tensors whose name matches a regular expression (of C++, searched for) a
@@ -390,29 +382,17 @@ func checkImportance(name string, weights []float32) error {
 	return nil
 }
 
-// parseQuantizeLine reads "[   3/  57]  blk.0.attn_q.weight - [...".
+// quantizeLine is how libllama logs that a tensor is begun: "[   3/  57]  blk.0.attn_q.weight - [".
+var quantizeLine = regexp.MustCompile(`^\s*\[\s*(\d+)\s*/\s*(\d+)\s*\]\s*(\S*)`)
+
 func parseQuantizeLine(line string) (done, total int, tensor string, ok bool) {
-	rest, found := strings.CutPrefix(strings.TrimSpace(line), "[")
-	if !found {
-		return
-	}
-	count, rest, found := strings.Cut(rest, "]")
-	if !found {
-		return
-	}
-	a, b, found := strings.Cut(count, "/")
-	if !found {
-		return
-	}
-	done, err1 := strconv.Atoi(strings.TrimSpace(a))
-	total, err2 := strconv.Atoi(strings.TrimSpace(b))
-	if err1 != nil || err2 != nil {
+	m := quantizeLine.FindStringSubmatch(line)
+	if m == nil {
 		return 0, 0, "", false
 	}
-	if fields := strings.Fields(rest); len(fields) > 0 {
-		tensor = fields[0]
-	}
-	return done, total, tensor, true
+	done, err1 := strconv.Atoi(m[1])
+	total, err2 := strconv.Atoi(m[2])
+	return done, total, m[3], err1 == nil && err2 == nil
 }
 
 func sameFile(a, b string) (bool, error) {

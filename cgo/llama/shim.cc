@@ -3,6 +3,8 @@
 #include "collector.h"
 #include "steps.h"
 
+#include "../ggml/guard.h"
+
 #include <atomic>
 #include <cmath>
 #include <cstdio>
@@ -17,31 +19,16 @@ struct shim_flag {
 
 namespace {
 
-// caught runs f and turns whatever it throws into text: an exception that unwinds into Go's stack
-// is undefined behaviour.
-template <class F>
-bool caught(char * err, size_t cap, F f) noexcept {
-    try {
-        f();
-        return true;
-    } catch (const std::exception & e) {
-        std::snprintf(err, cap, "%s", e.what());
-    } catch (...) {
-        std::snprintf(err, cap, "unknown C++ exception");
-    }
-    return false;
-}
-
 // How many guarded calls this thread is inside of.
 thread_local int guard_depth = 0;
 
-// guard is caught for calls that run no graph: a failed assertion of libllama on this thread, which
-// would end the process, comes out as an exception as well (see shim_abort_install). While a graph
-// runs that would tear a thread team apart.
+// guard is eyelet_guard for calls that run no graph: a failed assertion of libllama on this thread,
+// which would end the process, comes out as an exception as well (see shim_abort_install). While a
+// graph runs that would tear a thread team apart.
 template <class F>
 bool guard(char * err, size_t cap, F f) noexcept {
     guard_depth++;
-    const bool ok = caught(err, cap, f);
+    const bool ok = eyelet_guard(err, cap, f);
     guard_depth--;
     return ok;
 }
@@ -160,7 +147,7 @@ void shim_pool_free(shim_pool * pool) {
 
 bool shim_decode(struct llama_context *ctx, struct llama_batch batch, int32_t *rc, char *err,
                  size_t cap) {
-  return caught(err, cap, [&] {
+  return eyelet_guard(err, cap, [&] {
     *rc = llama_decode(ctx, batch);
     llama_synchronize(ctx);
   });
@@ -168,7 +155,7 @@ bool shim_decode(struct llama_context *ctx, struct llama_batch batch, int32_t *r
 
 bool shim_encode(struct llama_context *ctx, struct llama_batch batch, int32_t *rc, char *err,
                  size_t cap) {
-  return caught(err, cap, [&] {
+  return eyelet_guard(err, cap, [&] {
     *rc = llama_encode(ctx, batch);
     llama_synchronize(ctx);
   });

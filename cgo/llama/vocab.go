@@ -10,27 +10,12 @@ import (
 	"unsafe"
 )
 
-// VocabType is the tokenizer family of a model.
-type VocabType int
-
-// Tokenizer families.
-const (
-	VocabNone VocabType = C.LLAMA_VOCAB_TYPE_NONE // the model has no vocabulary
-	VocabSPM  VocabType = C.LLAMA_VOCAB_TYPE_SPM  // SentencePiece BPE with byte fallback
-	VocabBPE  VocabType = C.LLAMA_VOCAB_TYPE_BPE  // GPT-2 byte-level BPE
-	VocabWPM  VocabType = C.LLAMA_VOCAB_TYPE_WPM  // WordPiece
-	VocabUGM  VocabType = C.LLAMA_VOCAB_TYPE_UGM  // SentencePiece Unigram
-	VocabRWKV VocabType = C.LLAMA_VOCAB_TYPE_RWKV // greedy
-)
-
 // TokenAttr is a set of properties of a token.
 type TokenAttr uint32
 
 // Token properties.
 const (
 	AttrUnknown     TokenAttr = C.LLAMA_TOKEN_ATTR_UNKNOWN
-	AttrUnused      TokenAttr = C.LLAMA_TOKEN_ATTR_UNUSED
-	AttrNormal      TokenAttr = C.LLAMA_TOKEN_ATTR_NORMAL
 	AttrControl     TokenAttr = C.LLAMA_TOKEN_ATTR_CONTROL
 	AttrUserDefined TokenAttr = C.LLAMA_TOKEN_ATTR_USER_DEFINED
 	AttrByte        TokenAttr = C.LLAMA_TOKEN_ATTR_BYTE
@@ -52,14 +37,6 @@ func (v *Vocab) N() int {
 	return v.n
 }
 
-// Type is the tokenizer family.
-func (v *Vocab) Type() VocabType {
-	if v.c == nil {
-		return VocabNone
-	}
-	return VocabType(C.llama_vocab_type(v.c))
-}
-
 func (v *Vocab) valid(t Token) bool { return v.c != nil && t >= 0 && int(t) < v.N() }
 
 // Tokenize splits text into tokens. addSpecial adds the tokens that the model wants at the start
@@ -69,7 +46,7 @@ func (v *Vocab) Tokenize(text string, addSpecial, parseSpecial bool) ([]Token, e
 	if v.c == nil {
 		return nil, ErrClosed
 	}
-	if v.Type() == VocabNone {
+	if C.llama_vocab_type(v.c) == C.LLAMA_VOCAB_TYPE_NONE {
 		return nil, fmt.Errorf("llama: %s has no vocabulary", v.model.path)
 	}
 	if len(text) > math.MaxInt32/2 {
@@ -191,11 +168,6 @@ func (v *Vocab) Attr(t Token) TokenAttr {
 // IsEOG reports whether t ends a generation (end of sequence, end of turn ...).
 func (v *Vocab) IsEOG(t Token) bool {
 	return v.valid(t) && bool(C.llama_vocab_is_eog(v.c, C.llama_token(t)))
-}
-
-// IsControl reports whether t is a control token, which has no text of its own.
-func (v *Vocab) IsControl(t Token) bool {
-	return v.valid(t) && bool(C.llama_vocab_is_control(v.c, C.llama_token(t)))
 }
 
 func (v *Vocab) special(f func() C.llama_token) Token {

@@ -48,7 +48,7 @@ type Params struct {
 	// of any size; 0 means what the projector's file says.
 	ImageMinTokens, ImageMaxTokens int
 
-	// Marker stands for a picture or sound in a text; "" means [DefaultMarker].
+	// Marker stands for a picture or sound in a text; "" means libmtmd's own.
 	Marker string
 
 	// Progress is called with the fraction loaded, from 0 to 1, on the goroutine that loads.

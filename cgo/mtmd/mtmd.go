@@ -67,10 +67,6 @@ var initOnce = sync.OnceValue(func() error {
 	return nil
 })
 
-// DefaultMarker returns the marker that stands for a picture or sound in a text unless
-// Params.Marker sets another.
-func DefaultMarker() string { return C.GoString(C.mtmd_default_marker()) }
-
 // errBuf receives the text of a caught C++ exception.
 type errBuf [512]C.char
 

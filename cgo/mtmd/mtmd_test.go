@@ -98,8 +98,8 @@ func TestSeedProjectorTakesPicturesAlone(t *testing.T) {
 	if m.NEmbd() != 256 {
 		t.Errorf("width %d, want 256", m.NEmbd())
 	}
-	if m.Marker() != DefaultMarker() || m.Marker() == "" {
-		t.Errorf("marker %q, default %q", m.Marker(), DefaultMarker())
+	if m.Marker() != "<__media__>" {
+		t.Errorf("marker %q", m.Marker())
 	}
 }
 
@@ -320,7 +320,7 @@ func TestMarkerAndDeviceCanBeChosen(t *testing.T) {
 	var last float64
 	m := open(t, Params{Marker: "<<picture>>", Device: &cpu, NoGPU: true, Threads: 1, Warmup: true,
 		FlashAttn: FlashAttnOff, Progress: func(f float64) { last = f }})
-	cs := tokenize(t, m, "a <<picture>> b "+DefaultMarker(), gradient(t, "", 64, 64))
+	cs := tokenize(t, m, "a <<picture>> b <__media__>", gradient(t, "", 64, 64))
 	if len(cs.List()) != 3 {
 		t.Errorf("%d chunks, want 3", len(cs.List()))
 	}

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "../ggml/fiber.h"
+#include "../ggml/guard.h"
 
 extern "C" {
 bool eyeletMtmdProgress(float fraction, uintptr_t handle);
@@ -36,21 +37,6 @@ struct shim_mtmd_watch {
 };
 
 namespace {
-
-// guard runs f and turns whatever it throws into text: an exception that unwinds into Go's stack is
-// undefined behaviour.
-template <class F>
-bool guard(char *err, size_t cap, F f) noexcept {
-  try {
-    f();
-    return true;
-  } catch (const std::exception &e) {
-    std::snprintf(err, cap, "%s", e.what());
-  } catch (...) {
-    std::snprintf(err, cap, "unknown C++ exception");
-  }
-  return false;
-}
 
 // pieceWork ends a piece, after which an encoding can pause for others to compute, in
 // multiplications and additions: some twentieth of a second on two slow cores. A larger node is a
@@ -164,12 +150,12 @@ bool shim_mtmd_init(const char *path, const struct llama_model *model,
   params.cb_eval_user_data = watch;
   params.progress_callback = progress;
   params.progress_callback_user_data = &handle;
-  return guard(err, cap, [&] { *out = mtmd_init_from_file(path, model, params); });
+  return eyelet_guard(err, cap, [&] { *out = mtmd_init_from_file(path, model, params); });
 }
 
 bool shim_mtmd_image(uint32_t nx, uint32_t ny, const unsigned char *rgb, const char *id,
                      mtmd_bitmap **out, char *err, size_t cap) {
-  return guard(err, cap, [&] {
+  return eyelet_guard(err, cap, [&] {
     *out = mtmd_bitmap_init(nx, ny, rgb);
     mtmd_bitmap_set_id(*out, id);
   });
@@ -177,7 +163,7 @@ bool shim_mtmd_image(uint32_t nx, uint32_t ny, const unsigned char *rgb, const c
 
 bool shim_mtmd_audio(size_t n, const float *samples, const char *id, mtmd_bitmap **out, char *err,
                      size_t cap) {
-  return guard(err, cap, [&] {
+  return eyelet_guard(err, cap, [&] {
     *out = mtmd_bitmap_init_from_audio(n, samples);
     mtmd_bitmap_set_id(*out, id);
   });
@@ -186,7 +172,7 @@ bool shim_mtmd_audio(size_t n, const float *samples, const char *id, mtmd_bitmap
 bool shim_mtmd_tokenize(const mtmd_context *ctx, const char *text, size_t len, bool add_special,
                         bool parse_special, const mtmd_bitmap *const *bitmaps, size_t n,
                         mtmd_input_chunks **out, int32_t *rc, char *err, size_t cap) {
-  return guard(err, cap, [&] {
+  return eyelet_guard(err, cap, [&] {
     mtmd::input_chunks_ptr chunks(mtmd_input_chunks_init());
     mtmd_input_text input{text, len, add_special, parse_special};
     *rc = mtmd_tokenize(ctx, chunks.get(), &input, bitmaps, n);
@@ -197,7 +183,7 @@ bool shim_mtmd_tokenize(const mtmd_context *ctx, const char *text, size_t len, b
 static void encode(void *arg) {
   auto *w = static_cast<shim_mtmd_watch *>(arg);
   char err[512] = "";
-  w->ok = guard(err, sizeof err, [&] { w->rc = mtmd_encode_chunk(w->ctx, w->chunk); });
+  w->ok = eyelet_guard(err, sizeof err, [&] { w->rc = mtmd_encode_chunk(w->ctx, w->chunk); });
   w->error = err;
 }
 

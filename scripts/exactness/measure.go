@@ -211,7 +211,7 @@ func measureLevel(ctx context.Context, o *options, model string) (found both, er
 	if a := ggml.AcceleratorState(); !a.Loaded {
 		return found, fmt.Errorf("no accelerator: %s", a.Reason)
 	}
-	ggml.ForceAccelerator(o.rows)
+	ggml.ForceAccelerator(o.rows, "")
 	for _, accel := range []bool{false, true} {
 		ggml.EnableAccelerator(accel)
 		ggml.ReadAcceleratorCounters(true)

@@ -1,5 +1,7 @@
 #include "shim.h"
 
+#include "../guard.h"
+
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -7,25 +9,11 @@
 
 namespace {
 
-// guard runs f and turns whatever it throws into text.
-template <class F>
-bool guard(char *err, size_t cap, F f) noexcept {
-  try {
-    f();
-    return true;
-  } catch (const std::exception &e) {
-    std::snprintf(err, cap, "%s", e.what());
-  } catch (...) {
-    std::snprintf(err, cap, "unknown C++ exception");
-  }
-  return false;
-}
-
-// quiet is guard for what frees.
+// quiet is eyelet_guard for what frees.
 template <class F>
 void quiet(F f) noexcept {
   char err[8];
-  guard(err, sizeof err, f);
+  eyelet_guard(err, sizeof err, f);
 }
 
 void set_threads(ggml_backend_t cpu, int threads) {
@@ -42,7 +30,7 @@ extern "C" {
 bool shim_graph_open(ggml_backend_dev_t dev, int threads, size_t tensors, struct shim_backend *out,
                      char *err, size_t cap) {
   *out = shim_backend{};
-  const bool ok = guard(err, cap, [&] {
+  const bool ok = eyelet_guard(err, cap, [&] {
     if (dev != nullptr) {
       out->device = ggml_backend_dev_init(dev, nullptr);
       if (out->device == nullptr) throw std::runtime_error("the device cannot be opened");
@@ -76,7 +64,7 @@ struct ggml_context *shim_graph_context(size_t tensors, bool graph) {
 ggml_backend_buffer_t shim_graph_alloc(struct shim_backend *b, struct ggml_context *ctx,
                                        bool on_device, char *err, size_t cap) {
   ggml_backend_buffer_t buffer = nullptr;
-  guard(err, cap, [&] {
+  eyelet_guard(err, cap, [&] {
     buffer = ggml_backend_alloc_ctx_tensors(ctx, on_device && b->device ? b->device : b->cpu);
     if (buffer == nullptr) throw std::runtime_error("out of memory");
     ggml_backend_buffer_set_usage(buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
@@ -89,16 +77,16 @@ void shim_graph_free(ggml_backend_buffer_t buffer) {
 }
 
 bool shim_graph_set(struct ggml_tensor *t, const void *data, size_t size, char *err, size_t cap) {
-  return guard(err, cap, [&] { ggml_backend_tensor_set(t, data, 0, size); });
+  return eyelet_guard(err, cap, [&] { ggml_backend_tensor_set(t, data, 0, size); });
 }
 
 bool shim_graph_get(const struct ggml_tensor *t, void *data, size_t size, char *err, size_t cap) {
-  return guard(err, cap, [&] { ggml_backend_tensor_get(t, data, 0, size); });
+  return eyelet_guard(err, cap, [&] { ggml_backend_tensor_get(t, data, 0, size); });
 }
 
 bool shim_graph_compute(struct shim_backend *b, struct ggml_cgraph *graph, int *splits, char *err,
                         size_t cap) {
-  return guard(err, cap, [&] {
+  return eyelet_guard(err, cap, [&] {
     ggml_backend_sched_reset(b->sched);
     if (!ggml_backend_sched_alloc_graph(b->sched, graph)) throw std::runtime_error("out of memory");
     *splits = ggml_backend_sched_get_n_splits(b->sched);
