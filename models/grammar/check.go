@@ -3,6 +3,7 @@ package grammar
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/eyelet-engine/eyelet/models/internal/fault"
@@ -38,22 +39,14 @@ func (g *gbnf) check(whole bool) (err error) {
 		return errors.New("grammar: no rule \"root\"")
 	}
 	for _, r := range g.rules {
-		if it := undefined(g, r.alts); it != nil {
-			return fmt.Errorf("grammar: %v: rule %q is not defined", it.at, it.text)
+		for it := range references(r.alts) {
+			if g.index[it.text] == nil {
+				return fmt.Errorf("grammar: %v: rule %q is not defined", it.at, it.text)
+			}
 		}
 	}
 	g.link()
-	nullable := g.fixpoint(func(it *item, has []bool, of func([]sequence) bool) bool {
-		switch {
-		case it.min == 0:
-			return true
-		case it.kind == itemRef:
-			return it.rule >= 0 && has[it.rule]
-		case it.kind == itemGroup:
-			return of(it.alts)
-		}
-		return it.kind == itemLiteral && it.text == ""
-	})
+	nullable := g.fixpoint(func(it *item) bool { return it.kind == itemLiteral && it.text == "" })
 	l := leftWalk{g: g, nullable: nullable, cost: make([]int, len(g.rules))}
 	for i := range g.rules {
 		l.rule(i)
@@ -66,7 +59,32 @@ func (g *gbnf) check(whole bool) (err error) {
 
 // productive returns the rules that derive some finite text.
 func (g *gbnf) productive() []bool {
-	return g.fixpoint(func(it *item, has []bool, of func([]sequence) bool) bool {
+	return g.fixpoint(func(*item) bool { return true })
+}
+
+// references returns the items of alternatives, and of the groups among them, that name rules.
+func references(alts []sequence) iter.Seq[*item] {
+	return func(yield func(*item) bool) { eachReference(alts, yield) }
+}
+
+func eachReference(alts []sequence, yield func(*item) bool) bool {
+	for _, s := range alts {
+		for _, it := range s {
+			if it.kind == itemRef && !yield(it) || !eachReference(it.alts, yield) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// fixpoint returns the least set of rules with an alternative all of whose items may be left out,
+// name a rule of the set, are groups with such an alternative, or satisfy holds. Rules go by their
+// places.
+func (g *gbnf) fixpoint(holds func(it *item) bool) []bool {
+	has := make([]bool, len(g.rules))
+	var of func(alts []sequence) bool
+	one := func(it *item) bool {
 		switch {
 		case it.min == 0:
 			return true
@@ -75,34 +93,13 @@ func (g *gbnf) productive() []bool {
 		case it.kind == itemGroup:
 			return of(it.alts)
 		}
-		return true
-	})
-}
-
-func undefined(g *gbnf, alts []sequence) *item {
-	for _, s := range alts {
-		for _, it := range s {
-			if it.kind == itemRef && g.index[it.text] == nil {
-				return it
-			}
-			if bad := undefined(g, it.alts); bad != nil {
-				return bad
-			}
-		}
+		return holds(it)
 	}
-	return nil
-}
-
-// fixpoint returns the least set of rules with an alternative all of whose
-// items satisfy holds, by the places of rules.
-func (g *gbnf) fixpoint(holds func(it *item, has []bool, of func([]sequence) bool) bool) []bool {
-	has := make([]bool, len(g.rules))
-	var of func(alts []sequence) bool
 	of = func(alts []sequence) bool {
 	next:
 		for _, s := range alts {
 			for _, it := range s {
-				if !holds(it, has, of) {
+				if !one(it) {
 					continue next
 				}
 			}
@@ -130,27 +127,25 @@ func (g *gbnf) fixpoint(holds func(it *item, has []bool, of func([]sequence) boo
 
 // users returns for each rule those that name it, one as often as it does.
 func (g *gbnf) users() [][]int {
-	var each func(r int, alts []sequence, found func(user, used int))
-	each = func(r int, alts []sequence, found func(user, used int)) {
-		for _, s := range alts {
-			for _, it := range s {
-				if it.kind == itemRef && it.rule >= 0 {
-					found(r, it.rule)
-				}
-				each(r, it.alts, found)
+	counts, total := make([]int, len(g.rules)), 0
+	for _, r := range g.rules {
+		for it := range references(r.alts) {
+			if it.rule >= 0 {
+				counts[it.rule]++
+				total++
 			}
 		}
-	}
-	counts, total := make([]int, len(g.rules)), 0
-	for i, r := range g.rules {
-		each(i, r.alts, func(_, used int) { counts[used]++; total++ })
 	}
 	room, users := make([]int, total), make([][]int, len(g.rules))
 	for i, n := range counts {
 		users[i], room = room[:0:n], room[n:]
 	}
-	for i, r := range g.rules {
-		each(i, r.alts, func(user, used int) { users[used] = append(users[used], user) })
+	for user, r := range g.rules {
+		for it := range references(r.alts) {
+			if it.rule >= 0 {
+				users[it.rule] = append(users[it.rule], user)
+			}
+		}
 	}
 	return users
 }
@@ -161,22 +156,13 @@ func (g *gbnf) link() {
 	for i, r := range g.rules {
 		places[r.name] = i
 	}
-	var visit func(alts []sequence)
-	visit = func(alts []sequence) {
-		for _, s := range alts {
-			for _, it := range s {
-				if it.kind == itemRef {
-					it.rule = -1
-					if at, ok := places[it.text]; ok {
-						it.rule = at
-					}
-				}
-				visit(it.alts)
+	for _, r := range g.rules {
+		for it := range references(r.alts) {
+			it.rule = -1
+			if at, ok := places[it.text]; ok {
+				it.rule = at
 			}
 		}
-	}
-	for _, r := range g.rules {
-		visit(r.alts)
 	}
 }
 

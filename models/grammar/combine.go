@@ -2,7 +2,8 @@ package grammar
 
 import (
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -12,12 +13,7 @@ import (
 func Combine(root string, parts map[string]string) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "root ::= %s\n", root)
-	names := make([]string, 0, len(parts))
-	for name := range parts {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
 		text, err := renamed(parts[name], name)
 		if err != nil {
 			return "", err
@@ -39,29 +35,15 @@ func renamed(gbnf, name string) (string, error) {
 		return "", err
 	}
 	places := map[int]string{} // offset to the rule that is named there
-	var visit func(alts []sequence)
-	visit = func(alts []sequence) {
-		for _, s := range alts {
-			for _, it := range s {
-				if it.kind == itemRef {
-					places[it.at.offset] = it.text
-				}
-				visit(it.alts)
-			}
-		}
-	}
 	for _, r := range g.rules {
 		places[r.at.offset] = r.name
-		visit(r.alts)
+		for it := range references(r.alts) {
+			places[it.at.offset] = it.text
+		}
 	}
-	offsets := make([]int, 0, len(places))
-	for at := range places {
-		offsets = append(offsets, at)
-	}
-	sort.Ints(offsets)
 	var b strings.Builder
 	from := 0
-	for _, at := range offsets {
+	for _, at := range slices.Sorted(maps.Keys(places)) {
 		old := places[at]
 		b.WriteString(gbnf[from:at])
 		b.WriteString(name)
@@ -102,15 +84,7 @@ func Before(end string) string {
 		}
 		return fmt.Sprintf("after-%d", i)
 	}
-	alphabet := map[rune]bool{}
-	for _, r := range marks {
-		alphabet[r] = true
-	}
-	letters := make([]rune, 0, len(alphabet))
-	for r := range alphabet {
-		letters = append(letters, r)
-	}
-	sort.Slice(letters, func(i, j int) bool { return letters[i] < letters[j] })
+	letters := slices.Compact(slices.Sorted(slices.Values(marks)))
 	var set runeSet
 	for _, r := range letters {
 		set = append(set, runeRange{r, r})

@@ -3,6 +3,7 @@ package grammar
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
 )
 
@@ -170,13 +171,8 @@ func (d *dfa) minimize() *dfa {
 			for _, e := range edges {
 				byBlock[block[e.to]] = append(byBlock[block[e.to]], e.set...)
 			}
-			targets := make([]int, 0, len(byBlock))
-			for b := range byBlock {
-				targets = append(targets, b)
-			}
-			slices.Sort(targets)
 			sig := []int{block[s]}
-			for _, b := range targets {
+			for _, b := range slices.Sorted(maps.Keys(byBlock)) {
 				sig = append(sig, -1-b)
 				for _, r := range newRuneSet(byBlock[b]...) {
 					sig = append(sig, int(r.lo), int(r.hi))

@@ -177,22 +177,7 @@ func (c *converter) finish() string {
 	reached := make([]bool, len(g.rules))
 	work := []int{0}
 	reached[0] = true
-	var missing *item
-	var visit func(alts []sequence)
-	visit = func(alts []sequence) {
-		for _, s := range alts {
-			for _, it := range s {
-				if it.kind == itemRef && it.rule < 0 {
-					missing = it
-				} else if it.kind == itemRef && !reached[it.rule] {
-					reached[it.rule] = true
-					work = append(work, it.rule)
-				}
-				visit(it.alts)
-			}
-		}
-	}
-	dead := false
+	missing, dead := false, false
 	for i := 0; i < len(work); i++ {
 		r := g.rules[work[i]]
 		if !productive[work[i]] {
@@ -201,9 +186,16 @@ func (c *converter) finish() string {
 			}
 			dead = true // root, or a part of a rule that is reported instead
 		}
-		visit(r.alts)
+		for it := range references(r.alts) {
+			if it.rule < 0 {
+				missing = true
+			} else if !reached[it.rule] {
+				reached[it.rule] = true
+				work = append(work, it.rule)
+			}
+		}
 	}
-	if dead || missing != nil {
+	if dead || missing {
 		panic(c.root.errorf("%v", errUnsatisfiable))
 	}
 	if len(work) < len(names) {

@@ -2,6 +2,7 @@ package grammar
 
 import (
 	"math/big"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -68,17 +69,9 @@ func (s *spec) validString(text string) bool {
 			return false
 		}
 	}
-	for _, f := range s.formats {
-		if !hasFormat(f, text) {
-			return false
-		}
-	}
-	for _, f := range s.notFormats {
-		if hasFormat(f, text) {
-			return false
-		}
-	}
-	return true
+	has := func(format string) bool { return hasFormat(format, text) }
+	lacks := func(format string) bool { return !has(format) }
+	return !slices.ContainsFunc(s.formats, lacks) && !slices.ContainsFunc(s.notFormats, has)
 }
 
 func (c *converter) validArray(s *spec, v *node, sure certainty) bool {
@@ -165,12 +158,7 @@ func (c *converter) validObject(s *spec, v *node, sure certainty) bool {
 }
 
 func (c *converter) validAny(alts []*spec, v *node, sure certainty) bool {
-	for _, s := range alts {
-		if c.valid(s, v, sure) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(alts, func(s *spec) bool { return c.valid(s, v, sure) })
 }
 
 func (c *converter) validConj(want conj, v *node, sure certainty) bool {

@@ -5,40 +5,28 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/eyelet-engine/eyelet/models/internal/smallfile"
 )
 
 // readFile reads a file of a folder that may have at most limit bytes.
 func readFile(dir, name string, limit int64) ([]byte, error) {
 	path := filepath.Join(dir, name)
-	// Opening a pipe would wait for a writer.
-	info, err := os.Stat(path)
+	data, err := smallfile.Read(path, limit)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("hf: no %s: %w", path, fs.ErrNotExist)
+	case errors.Is(err, smallfile.ErrNotRegular):
+		return nil, fmt.Errorf("hf: %s: %w: %w", path, ErrInvalid, err)
+	case errors.Is(err, smallfile.ErrLarge):
+		return nil, fmt.Errorf("hf: %s: %w: more than %d bytes", path, ErrLimit, limit)
 	case err != nil:
 		return nil, fmt.Errorf("hf: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("hf: %s: %w: it is no regular file", path, ErrInvalid)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("hf: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("hf: %w", err)
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("hf: %s: %w: more than %d bytes", path, ErrLimit, limit)
 	}
 	return data, nil
 }
@@ -152,56 +140,35 @@ func (o object) float(key string, fallback float64) float64 {
 	return x
 }
 
-func (o object) str(key, fallback string) string {
+// get returns a value that is no number; name is what an error says of one of another type.
+func get[T string | bool | map[string]any | []any](o object, key string, fallback T,
+	name string) T {
 	v := o.values[key]
 	if v == nil {
 		return fallback
 	}
-	s, ok := v.(string)
+	t, ok := v.(T)
 	if !ok {
-		o.fail(key, "%w: %s is no text", ErrInvalid, brief(v))
+		o.fail(key, "%w: %s is %s", ErrInvalid, brief(v), name)
 		return fallback
 	}
-	return s
+	return t
 }
 
+func (o object) str(key, fallback string) string { return get(o, key, fallback, "no text") }
+
 func (o object) boolean(key string, fallback bool) bool {
-	v := o.values[key]
-	if v == nil {
-		return fallback
-	}
-	b, ok := v.(bool)
-	if !ok {
-		o.fail(key, "%w: %s is neither true nor false", ErrInvalid, brief(v))
-		return fallback
-	}
-	return b
+	return get(o, key, fallback, "neither true nor false")
 }
 
 // object returns an object inside this one, an empty one if it is missing.
 func (o object) object(key string) object {
-	inner := object{where: o.where + ": " + key, err: o.err}
-	if v := o.values[key]; v != nil {
-		var ok bool
-		if inner.values, ok = v.(map[string]any); !ok {
-			o.fail(key, "%w: %s is no object", ErrInvalid, brief(v))
-		}
-	}
-	return inner
+	values := get[map[string]any](o, key, nil, "no object")
+	return object{where: o.where + ": " + key, values: values, err: o.err}
 }
 
 // list returns an array, nil if it is missing.
-func (o object) list(key string) []any {
-	v := o.values[key]
-	if v == nil {
-		return nil
-	}
-	a, ok := v.([]any)
-	if !ok {
-		o.fail(key, "%w: %s is no list", ErrInvalid, brief(v))
-	}
-	return a
-}
+func (o object) list(key string) []any { return get[[]any](o, key, nil, "no list") }
 
 // floats returns an array of n numbers, nil if it is missing.
 func (o object) floats(key string, n int) []float64 {

@@ -166,15 +166,6 @@ func newJoiner(c call) Value {
 	}
 }
 
-// layouts are strftime's conversions that package time has, in the C locale.
-var layouts = map[byte]string{
-	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'h': "Jan",
-	'c': "Mon Jan _2 15:04:05 2006", 'd': "02", 'D': "01/02/06",
-	'e': "_2", 'F': "2006-01-02", 'H': "15", 'I': "03", 'm': "01", 'M': "04", 'p': "PM", 'P': "pm",
-	'r': "03:04:05 PM", 'R': "15:04",
-	'S': "05", 'T': "15:04:05", 'x': "01/02/06", 'X': "15:04:05", 'y': "06", 'Y': "2006",
-}
-
 // strftime formats a time without zone as Python does on glibc, in the C locale: - drops a number's
 // padding, _ pads with blanks, 0 with zeros, ^ makes capitals; E and O, for other calendars, change
 // nothing.
@@ -238,50 +229,46 @@ func padded(s string, flag byte) string {
 	return s
 }
 
+// layouts are the conversions of strftime that package time has, in the C locale.
+var layouts = map[byte]string{
+	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'h': "Jan",
+	'c': "Mon Jan _2 15:04:05 2006", 'd': "02", 'D': "01/02/06",
+	'e': "_2", 'F': "2006-01-02", 'H': "15", 'I': "03", 'm': "01", 'M': "04", 'p': "PM", 'P': "pm",
+	'r': "03:04:05 PM", 'R': "15:04",
+	'S': "05", 'T': "15:04:05", 'x': "01/02/06", 'X': "15:04:05", 'y': "06", 'Y': "2006",
+}
+
+// computed are the other conversions: a format of package fmt and what it is given.
+var computed = map[byte]struct {
+	format string
+	value  func(time.Time) any
+}{
+	'C': {"%02d", func(t time.Time) any { return t.Year() / 100 }},
+	'f': {"%06d", func(t time.Time) any { return t.Nanosecond() / 1000 }},
+	'g': {"%02d", func(t time.Time) any { year, _ := t.ISOWeek(); return year % 100 }},
+	'G': {"%d", func(t time.Time) any { year, _ := t.ISOWeek(); return year }},
+	'j': {"%03d", func(t time.Time) any { return t.YearDay() }},
+	'k': {"%2d", func(t time.Time) any { return t.Hour() }},
+	'l': {"%2d", func(t time.Time) any { return (t.Hour()+11)%12 + 1 }},
+	's': {"%d", func(t time.Time) any { return t.Unix() }},
+	'u': {"%d", func(t time.Time) any { return int(t.Weekday()+6)%7 + 1 }},
+	'U': {"%02d", func(t time.Time) any { return (t.YearDay() + 6 - int(t.Weekday())) / 7 }},
+	'V': {"%02d", func(t time.Time) any { _, week := t.ISOWeek(); return week }},
+	'w': {"%d", func(t time.Time) any { return int(t.Weekday()) }},
+	'W': {"%02d", func(t time.Time) any { return (t.YearDay() + 6 - int(t.Weekday()+6)%7) / 7 }},
+}
+
+// fixed are the conversions that are the same at any time; a time has no zone here.
+var fixed = map[byte]string{'%': "%", 'n': "\n", 't': "\t", 'z': "", 'Z': ""}
+
 // timePart is one conversion of strftime.
 func timePart(t time.Time, c byte) (string, bool) {
-	year, week := t.ISOWeek()
-	day := int(t.Weekday())
-	hour := (t.Hour()+11)%12 + 1
-	switch c {
-	case '%':
-		return "%", true
-	case 'n':
-		return "\n", true
-	case 't':
-		return "\t", true
-	case 'C':
-		return fmt.Sprintf("%02d", t.Year()/100), true
-	case 'f':
-		return fmt.Sprintf("%06d", t.Nanosecond()/1000), true
-	case 'g':
-		return fmt.Sprintf("%02d", year%100), true
-	case 'G':
-		return fmt.Sprint(year), true
-	case 'j':
-		return fmt.Sprintf("%03d", t.YearDay()), true
-	case 'k':
-		return fmt.Sprintf("%2d", t.Hour()), true
-	case 'l':
-		return fmt.Sprintf("%2d", hour), true
-	case 's':
-		return fmt.Sprint(t.Unix()), true
-	case 'u':
-		return fmt.Sprint((day+6)%7 + 1), true
-	case 'U':
-		return fmt.Sprintf("%02d", (t.YearDay()+6-day)/7), true
-	case 'V':
-		return fmt.Sprintf("%02d", week), true
-	case 'w':
-		return fmt.Sprint(day), true
-	case 'W':
-		return fmt.Sprintf("%02d", (t.YearDay()+6-(day+6)%7)/7), true
-	case 'z', 'Z': // a time without zone
-		return "", true
+	if s, ok := fixed[c]; ok {
+		return s, true
+	}
+	if part, ok := computed[c]; ok {
+		return fmt.Sprintf(part.format, part.value(t)), true
 	}
 	layout, ok := layouts[c]
-	if !ok {
-		return "", false
-	}
-	return t.Format(layout), true
+	return t.Format(layout), ok
 }

@@ -47,40 +47,32 @@ func init() {
 		"list": {takes(""), func(c call, v Value) Value {
 			return c.in.list(slices.Clone(c.in.iterate(v)))
 		}},
-		"lower":  ofText(func(t Text) Text { return t.mapSpans(lower) }),
-		"map":    {takes("* **"), filterMap},
-		"max":    {takes("case_sensitive? attribute?"), with(extreme, true)},
-		"min":    {takes("case_sensitive? attribute?"), with(extreme, false)},
-		"pprint": {takes(""), filterPPrint},
-		"random": {takes(""), unrepeatable("random")},
-		"reject": {takes("* **"), func(c call, v Value) Value {
-			return choose(c, v, false, false)
-		}},
-		"rejectattr": {takes("* **"), func(c call, v Value) Value {
-			return choose(c, v, true, false)
-		}},
-		"replace": {takes("old new count?"), filterReplace},
-		"reverse": {takes(""), filterReverse},
-		"round":   {takes("precision? method?"), filterRound},
-		"safe":    ofText(Text.marked),
-		"select": {takes("* **"), func(c call, v Value) Value {
-			return choose(c, v, false, true)
-		}},
-		"selectattr": {takes("* **"), func(c call, v Value) Value {
-			return choose(c, v, true, true)
-		}},
-		"slice":     {takes("slices fill_with?"), filterSlice},
-		"sort":      {takes("reverse? case_sensitive? attribute?"), filterSort},
-		"string":    {takes(""), func(c call, v Value) Value { return c.in.soft(v) }},
-		"striptags": {takes(""), filterStripTags},
-		"sum":       {takes("attribute? start?"), filterSum},
-		"title":     ofText(titleFilter),
-		"tojson":    {takes("ensure_ascii? indent? separators? sort_keys?"), filterToJSON},
-		"trim":      {takes("chars?"), filterTrim},
-		"truncate":  {takes("length? killwords? end? leeway?"), filterTruncate},
-		"unique":    {takes("case_sensitive? attribute?"), filterUnique},
-		"upper":     ofText(func(t Text) Text { return t.mapSpans(upper) }),
-		"urlencode": {takes(""), filterURLEncode},
+		"lower":      ofText(func(t Text) Text { return t.mapSpans(lower) }),
+		"map":        {takes("* **"), filterMap},
+		"max":        {takes("case_sensitive? attribute?"), with(extreme, true)},
+		"min":        {takes("case_sensitive? attribute?"), with(extreme, false)},
+		"pprint":     {takes(""), filterPPrint},
+		"random":     {takes(""), unrepeatable("random")},
+		"reject":     choosing(false, false),
+		"rejectattr": choosing(true, false),
+		"replace":    {takes("old new count?"), filterReplace},
+		"reverse":    {takes(""), filterReverse},
+		"round":      {takes("precision? method?"), filterRound},
+		"safe":       ofText(Text.marked),
+		"select":     choosing(false, true),
+		"selectattr": choosing(true, true),
+		"slice":      {takes("slices fill_with?"), filterSlice},
+		"sort":       {takes("reverse? case_sensitive? attribute?"), filterSort},
+		"string":     {takes(""), func(c call, v Value) Value { return c.in.soft(v) }},
+		"striptags":  {takes(""), filterStripTags},
+		"sum":        {takes("attribute? start?"), filterSum},
+		"title":      ofText(titleFilter),
+		"tojson":     {takes("ensure_ascii? indent? separators? sort_keys?"), filterToJSON},
+		"trim":       {takes("chars?"), filterTrim},
+		"truncate":   {takes("length? killwords? end? leeway?"), filterTruncate},
+		"unique":     {takes("case_sensitive? attribute?"), filterUnique},
+		"upper":      ofText(func(t Text) Text { return t.mapSpans(upper) }),
+		"urlencode":  {takes(""), filterURLEncode},
 		"urlize": {takes("trim_url_limit? nofollow? target? rel? extra_schemes?"),
 			filterURLize},
 		"wordcount": {takes(""), filterWordCount},
@@ -246,14 +238,18 @@ func filterFormat(c call, v Value) Value {
 }
 
 func filterTrim(c call, v Value) Value {
-	t := c.in.soft(v)
+	return stripMethod(c, c.in.soft(v), true, true)
+}
+
+// stripMethod removes whitespace, or the characters that are given, from the ends.
+func stripMethod(c call, t Text, left, right bool) Value {
 	set := ""
 	if _, ok := c.given(0); ok {
 		if set = c.text(0, "").String(); set == "" {
 			return t
 		}
 	}
-	return strip(t, set, true, true)
+	return strip(t, set, left, right)
 }
 
 func filterReplace(c call, v Value) Value {

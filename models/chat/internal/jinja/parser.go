@@ -154,21 +154,7 @@ func (p *parser) tupleEnds(names ...string) bool {
 // tuple parses expressions split by commas; one alone is itself, and none at all only stands in
 // brackets of its own.
 func (p *parser) tuple(parse func() expr, brackets bool, ends ...string) expr {
-	var items []expr
-	isTuple := false
-	for {
-		if len(items) > 0 {
-			p.wantOp(",")
-		}
-		if p.tupleEnds(ends...) {
-			break
-		}
-		items = append(items, parse())
-		if !p.isOp(",") {
-			break
-		}
-		isTuple = true
-	}
+	items, isTuple := elements(p, parse, ends)
 	if !isTuple {
 		if len(items) > 0 {
 			return items[0]
@@ -178,6 +164,23 @@ func (p *parser) tuple(parse func() expr, brackets bool, ends ...string) expr {
 		}
 	}
 	return &listExpr{items, true}
+}
+
+// elements parses what is split by commas, and reports whether there is a comma.
+func elements[T any](p *parser, parse func() T, ends []string) (items []T, isTuple bool) {
+	for {
+		if len(items) > 0 {
+			p.wantOp(",")
+		}
+		if p.tupleEnds(ends...) {
+			return items, isTuple
+		}
+		items = append(items, parse())
+		if !p.isOp(",") {
+			return items, isTuple
+		}
+		isTuple = true
+	}
 }
 
 func (p *parser) expression() expr {
@@ -336,18 +339,16 @@ func (p *parser) primary() expr {
 			return x
 		case "[":
 			x := &listExpr{}
-			for !p.skipOp("]") {
-				if len(x.items) > 0 {
-					p.wantOp(",")
-					if p.skipOp("]") {
-						break
-					}
-				}
-				x.items = append(x.items, p.expression())
-			}
+			p.list("]", func() { x.items = append(x.items, p.expression()) })
 			return x
 		case "{":
-			return p.dict()
+			x := &dictExpr{}
+			p.list("}", func() {
+				x.keys = append(x.keys, p.expression())
+				p.wantOp(":")
+				x.vals = append(x.vals, p.expression())
+			})
+			return x
 		}
 	}
 	if t.kind != tokEOF {
@@ -371,20 +372,18 @@ func (p *parser) reads(name string) {
 	}
 }
 
-func (p *parser) dict() expr {
-	x := &dictExpr{}
-	for !p.skipOp("}") {
-		if len(x.keys) > 0 {
+// list parses elements split by commas, up to a closing bracket, before which a comma may stand
+// too.
+func (p *parser) list(end string, element func()) {
+	for first := true; !p.skipOp(end); first = false {
+		if !first {
 			p.wantOp(",")
-			if p.skipOp("}") {
-				break
+			if p.skipOp(end) {
+				return
 			}
 		}
-		x.keys = append(x.keys, p.expression())
-		p.wantOp(":")
-		x.vals = append(x.vals, p.expression())
+		element()
 	}
-	return x
 }
 
 func (p *parser) postfix(x expr) expr {
@@ -456,13 +455,7 @@ func (p *parser) args() (a callArgs) {
 			p.fail("arguments by position come first, then those by name, then * and **, each once")
 		}
 	}
-	for n := 0; !p.skipOp(")"); n++ {
-		if n > 0 {
-			p.wantOp(",")
-			if p.skipOp(")") {
-				break
-			}
-		}
+	p.list(")", func() {
 		switch {
 		case p.skipOp("*"):
 			ensure(a.more == nil && a.dict == nil)
@@ -483,7 +476,7 @@ func (p *parser) args() (a callArgs) {
 			ensure(a.more == nil && a.dict == nil && len(a.kw) == 0)
 			a.pos = append(a.pos, p.expression())
 		}
-	}
+	})
 	return a
 }
 

@@ -252,7 +252,11 @@ func (c *call) named(name string) (Value, bool) {
 	return c.kw.get(name)
 }
 
-// choose is select, reject, selectattr and rejectattr.
+// choosing is one of select, reject, selectattr and rejectattr.
+func choosing(byAttr, keep bool) filter {
+	return filter{takes("* **"), func(c call, v Value) Value { return choose(c, v, byAttr, keep) }}
+}
+
 func choose(c call, v Value, byAttr, keep bool) Value {
 	in, args := c.in, c.more
 	return in.lazily(func() *iterator {

@@ -353,7 +353,10 @@ func (p *parser) foreign(name string, line int) stmt {
 
 // storeName is a name that may be assigned to.
 func (p *parser) storeName() string {
-	name := p.wantName()
+	return p.storable(p.wantName())
+}
+
+func (p *parser) storable(name string) string {
 	if slices.Contains([]string{"true", "false", "none", "True", "False", "None"}, name) {
 		p.fail("cannot assign to %s", name)
 	}
@@ -363,21 +366,7 @@ func (p *parser) storeName() string {
 // target parses name, namespace.attribute where that is allowed, or several of them, with commas or
 // in brackets.
 func (p *parser) target(namespace bool, ends ...string) target {
-	var many []target
-	isTuple := false
-	for {
-		if len(many) > 0 {
-			p.wantOp(",")
-		}
-		if p.tupleEnds(ends...) {
-			break
-		}
-		many = append(many, p.oneTarget(namespace))
-		if !p.isOp(",") {
-			break
-		}
-		isTuple = true
-	}
+	many, isTuple := elements(p, func() target { return p.oneTarget(namespace) }, ends)
 	if !isTuple {
 		if len(many) == 0 {
 			p.fail("expected a name, found %s", p.cur())
@@ -407,9 +396,7 @@ func (p *parser) oneTarget(namespace bool) target {
 		t.attr = p.wantName()
 		return t
 	}
-	if slices.Contains([]string{"true", "false", "none", "True", "False", "None"}, t.name) {
-		p.fail("cannot assign to %s", t.name)
-	}
+	p.storable(t.name)
 	return t
 }
 

@@ -41,15 +41,9 @@ func stringMethods() map[string]method[Text] {
 			}
 			return c.in.formatMethod(t, nil, d)
 		}},
-		"ljust": {takes("/ width fill?"), func(c call, t Text) Value {
-			return padMethod(c, t, false, true)
-		}},
-		"rjust": {takes("/ width fill?"), func(c call, t Text) Value {
-			return padMethod(c, t, true, false)
-		}},
-		"center": {takes("/ width fill?"), func(c call, t Text) Value {
-			return padMethod(c, t, true, true)
-		}},
+		"ljust":      {takes("/ width fill?"), with(padMethod, [2]bool{false, true})},
+		"rjust":      {takes("/ width fill?"), with(padMethod, [2]bool{true, false})},
+		"center":     {takes("/ width fill?"), with(padMethod, [2]bool{true, true})},
 		"zfill":      {takes("/ width"), zfill},
 		"expandtabs": {takes("tabsize?"), expandTabs},
 		"translate":  {takes("/ table"), translate},
@@ -58,13 +52,7 @@ func stringMethods() map[string]method[Text] {
 	for name, ends := range map[string][2]bool{"strip": {true, true}, "lstrip": {true, false},
 		"rstrip": {false, true}} {
 		m[name] = method[Text]{takes("/ chars?"), func(c call, t Text) Value {
-			set := ""
-			if _, ok := c.given(0); ok {
-				if set = c.text(0, "").String(); set == "" {
-					return t
-				}
-			}
-			return strip(t, set, ends[0], ends[1])
+			return stripMethod(c, t, ends[0], ends[1])
 		}}
 	}
 	every := func(is func(rune) bool) func(string) bool {
@@ -101,7 +89,8 @@ func (c *call) escaped(t Text, arg Text) Text {
 	return arg
 }
 
-func padMethod(c call, t Text, before, after bool) Value {
+// padMethod fills up before and behind a text, or on one side.
+func padMethod(c call, t Text, sides [2]bool) Value {
 	w := c.int(0, 0)
 	c.in.fits(max(w, 0))
 	fill := c.escaped(t, c.text(1, " ")).String()
@@ -109,7 +98,7 @@ func padMethod(c call, t Text, before, after bool) Value {
 		c.in.fail("the fill character must be exactly one character long")
 	}
 	r, _ := utf8.DecodeRuneInString(fill)
-	return pad(t, w, r, before, after, false)
+	return pad(t, w, r, sides[0], sides[1], false)
 }
 
 func zfill(c call, t Text) Value {

@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -208,9 +209,7 @@ func (in *interp) separators(s, sep string, right bool) (cuts [][2]int) {
 		cuts = append(cuts, [2]int{i, i + len(sep)})
 		end = i
 	}
-	for i, j := 0, len(cuts)-1; i < j; i, j = i+1, j-1 {
-		cuts[i], cuts[j] = cuts[j], cuts[i]
-	}
+	slices.Reverse(cuts)
 	return cuts
 }
 
