@@ -1,18 +1,6 @@
 package gguf
 
-import (
-	"math"
-	"reflect"
-)
-
-// integer lists the element types that Ints widens.
-type integer interface {
-	~uint8 | ~int8 | ~uint16 | ~int16 | ~uint32 | ~int32 | ~uint64 | ~int64
-}
-
-type number interface {
-	integer | ~float32 | ~float64
-}
+import "reflect"
 
 // Len returns the number of elements of an array, and 0 for anything else.
 func (v Value) Len() int {
@@ -47,54 +35,29 @@ func (v Value) Bools() (a []bool, ok bool) {
 // Ints returns an array of integers of any width; ok is false for all else,
 // and where an element does not fit in int64.
 func (v Value) Ints() (a []int64, ok bool) {
-	switch a := v.ref.(type) {
-	case []uint8:
-		return convert[int64](a), true
-	case []int8:
-		return convert[int64](a), true
-	case []uint16:
-		return convert[int64](a), true
-	case []int16:
-		return convert[int64](a), true
-	case []uint32:
-		return convert[int64](a), true
-	case []int32:
-		return convert[int64](a), true
-	case []int64:
-		return a, true
-	case []uint64:
-		for _, x := range a {
-			if x > math.MaxInt64 {
-				return nil, false
-			}
-		}
-		return convert[int64](a), true
-	}
-	return nil, false
+	return each(v, Value.Int)
 }
 
 // Floats returns an array of numbers, integers included as in Float; ok is
 // false for all else.
 func (v Value) Floats() (a []float64, ok bool) {
-	switch a := v.ref.(type) {
-	case []float32:
-		return convert[float64](a), true
-	case []float64:
-		return a, true
-	case []uint64:
-		return convert[float64](a), true
-	}
-	n, ok := v.Ints()
-	if !ok {
-		return nil, false
-	}
-	return convert[float64](n), true
+	return each(v, Value.Float)
 }
 
-func convert[To, From number](a []From) []To {
-	out := make([]To, len(a))
-	for i, x := range a {
-		out[i] = To(x)
+// each returns the elements of an array as get returns each; ok is false if it has one that it does
+// not return, or v is no array.
+func each[T int64 | float64](v Value, get func(Value) (T, bool)) (a []T, ok bool) {
+	if a, ok := v.ref.([]T); ok {
+		return a, true
 	}
-	return out
+	if _, ok := get(Value{typ: v.ElemType()}); !ok || v.typ != Array {
+		return nil, false // of another type, even if it is empty
+	}
+	a = make([]T, v.Len())
+	for i := range a {
+		if a[i], ok = get(v.Index(i)); !ok {
+			return nil, false
+		}
+	}
+	return a, true
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/models/internal/fault"
@@ -108,26 +109,17 @@ func (d *decoder) value(t ValueType, depth int) Value {
 	if !t.valid() {
 		panic(fault.New("%w: unknown value type %d", ErrUnsupported, uint32(t)))
 	}
-	b := d.take(valueTypes[t].size)
-	var n uint64
+	size := valueTypes[t].size
+	b := d.take(size)
+	var wide [8]byte
+	copy(wide[:], b)
+	n := binary.LittleEndian.Uint64(wide[:])
 	switch t {
 	case Bool:
 		checkBools(b)
-		n = uint64(b[0])
-	case Uint8:
-		n = uint64(b[0])
-	case Int8:
-		n = uint64(int8(b[0]))
-	case Uint16:
-		n = uint64(binary.LittleEndian.Uint16(b))
-	case Int16:
-		n = uint64(int16(binary.LittleEndian.Uint16(b)))
-	case Uint32, Float32:
-		n = uint64(binary.LittleEndian.Uint32(b))
-	case Int32:
-		n = uint64(int32(binary.LittleEndian.Uint32(b)))
-	case Uint64, Int64, Float64:
-		n = binary.LittleEndian.Uint64(b)
+	case Int8, Int16, Int32:
+		unused := 64 - 8*size
+		n = uint64(int64(n<<unused) >> unused)
 	}
 	return Value{typ: t, bits: n}
 }
@@ -144,49 +136,32 @@ func (d *decoder) array(depth int) any {
 	n := d.u64()
 	d.room(n, valueTypes[t].size, "an array")
 	switch t {
-	case Uint8:
-		return numbers[uint8](d, n)
-	case Int8:
-		return numbers[int8](d, n)
-	case Uint16:
-		return numbers[uint16](d, n)
-	case Int16:
-		return numbers[int16](d, n)
-	case Uint32:
-		return numbers[uint32](d, n)
-	case Int32:
-		return numbers[int32](d, n)
-	case Uint64:
-		return numbers[uint64](d, n)
-	case Int64:
-		return numbers[int64](d, n)
-	case Float32:
-		return numbers[float32](d, n)
-	case Float64:
-		return numbers[float64](d, n)
 	case Bool:
 		return d.bools(n)
 	case String:
 		return d.strings(n)
+	case Array:
+		return d.arrays(n, depth)
 	}
-	return d.arrays(n, depth)
+	return d.numbers(t, int(n))
 }
 
-// numbers reads n numbers, for which room has been checked.
-func numbers[T number](d *decoder, n uint64) []T {
-	out := make([]T, n)
-	size := binary.Size(T(0))
-	for rest := out; len(rest) > 0; {
-		part := rest[:min(len(rest), len(d.buf)/size)]
-		_, err := binary.Decode(d.take(len(part)*size), binary.LittleEndian, part)
+// numbers reads n numbers, for which room has been checked, into a slice of their Go type.
+func (d *decoder) numbers(t ValueType, n int) any {
+	out := reflect.MakeSlice(reflect.SliceOf(valueTypes[t].scalar), n, n)
+	size := valueTypes[t].size
+	for from := 0; from < n; {
+		end := min(n, from+len(d.buf)/size)
+		_, err := binary.Decode(d.take((end-from)*size), binary.LittleEndian,
+			out.Slice(from, end).Interface())
 		fault.Check(err)
-		rest = rest[len(part):]
+		from = end
 	}
-	return out
+	return out.Interface()
 }
 
 func (d *decoder) bools(n uint64) []bool {
-	b := numbers[uint8](d, n)
+	b := d.numbers(Uint8, int(n)).([]uint8)
 	checkBools(b)
 	out := make([]bool, n)
 	for i, x := range b {

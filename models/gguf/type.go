@@ -2,8 +2,8 @@ package gguf
 
 import (
 	"fmt"
-	"math"
-	"math/bits"
+
+	"github.com/eyelet-engine/eyelet/models/internal/shape"
 )
 
 // Type is the storage format of a tensor's elements, numbered as ggml_type in
@@ -146,20 +146,9 @@ func (t Type) extent(dims []uint64) (elements uint64, size int64, err error) {
 		return 0, 0, fmt.Errorf("%w: %d dimensions, ggml has at most %d", ErrCorrupt, len(dims),
 			maxDims)
 	}
-	// A dimension of 0 empties the tensor, but must not hide an overflow
-	// from readers that multiply strides.
-	elements = 1
-	empty := false
-	for _, d := range dims {
-		if d == 0 {
-			empty = true
-			continue
-		}
-		hi, lo := bits.Mul64(elements, d)
-		if hi != 0 || lo > math.MaxInt64 {
-			return 0, 0, fmt.Errorf("%w: dimensions %v overflow", ErrCorrupt, dims)
-		}
-		elements = lo
+	elements, empty, fits := shape.Elements(dims)
+	if !fits {
+		return 0, 0, fmt.Errorf("%w: dimensions %v overflow", ErrCorrupt, dims)
 	}
 	row := uint64(1)
 	if len(dims) > 0 {
@@ -172,9 +161,9 @@ func (t Type) extent(dims []uint64) (elements uint64, size int64, err error) {
 	if empty {
 		return 0, 0, nil
 	}
-	hi, lo := bits.Mul64(elements/block, uint64(t.TypeSize()))
-	if hi != 0 || lo > math.MaxInt64 {
+	total, fits := shape.Product(elements/block, uint64(t.TypeSize()))
+	if !fits {
 		return 0, 0, fmt.Errorf("%w: dimensions %v of %s overflow", ErrCorrupt, dims, t)
 	}
-	return elements, int64(lo), nil
+	return elements, int64(total), nil
 }

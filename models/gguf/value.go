@@ -27,13 +27,18 @@ const (
 )
 
 var valueTypes = [...]struct {
-	name string
-	size int // smallest encoding in bytes
+	name   string
+	size   int          // smallest encoding in bytes
+	scalar reflect.Type // nil for strings and arrays
 }{
-	Uint8: {"uint8", 1}, Int8: {"int8", 1}, Uint16: {"uint16", 2}, Int16: {"int16", 2},
-	Uint32: {"uint32", 4}, Int32: {"int32", 4}, Float32: {"float32", 4}, Bool: {"bool", 1},
-	String: {"string", 8}, Array: {"array", 12}, Uint64: {"uint64", 8}, Int64: {"int64", 8},
-	Float64: {"float64", 8},
+	Uint8: {"uint8", 1, reflect.TypeFor[uint8]()}, Int8: {"int8", 1, reflect.TypeFor[int8]()},
+	Uint16: {"uint16", 2, reflect.TypeFor[uint16]()}, Int16: {"int16", 2, reflect.TypeFor[int16]()},
+	Uint32: {"uint32", 4, reflect.TypeFor[uint32]()}, Int32: {"int32", 4, reflect.TypeFor[int32]()},
+	Uint64: {"uint64", 8, reflect.TypeFor[uint64]()}, Int64: {"int64", 8, reflect.TypeFor[int64]()},
+	Float32: {"float32", 4, reflect.TypeFor[float32]()},
+	Float64: {"float64", 8, reflect.TypeFor[float64]()},
+	Bool:    {"bool", 1, reflect.TypeFor[bool]()}, String: {"string", 8, nil},
+	Array: {"array", 12, nil},
 }
 
 // String returns the Go name of the type, as in "uint32", or "array".
@@ -74,35 +79,9 @@ func newValue(v any) (Value, error) {
 	switch v := v.(type) {
 	case Value:
 		return v, nil
-	case uint8:
-		return Value{typ: Uint8, bits: uint64(v)}, nil
-	case int8:
-		return Value{typ: Int8, bits: uint64(v)}, nil
-	case uint16:
-		return Value{typ: Uint16, bits: uint64(v)}, nil
-	case int16:
-		return Value{typ: Int16, bits: uint64(v)}, nil
-	case uint32:
-		return Value{typ: Uint32, bits: uint64(v)}, nil
-	case int32:
-		return Value{typ: Int32, bits: uint64(v)}, nil
-	case uint64:
-		return Value{typ: Uint64, bits: v}, nil
-	case int64:
-		return Value{typ: Int64, bits: uint64(v)}, nil
-	case float32:
-		return Value{typ: Float32, bits: uint64(math.Float32bits(v))}, nil
-	case float64:
-		return Value{typ: Float64, bits: math.Float64bits(v)}, nil
-	case bool:
-		if v {
-			return Value{typ: Bool, bits: 1}, nil
-		}
-		return Value{typ: Bool}, nil
 	case string:
 		return Value{typ: String, ref: v}, nil
-	case []uint8, []int8, []uint16, []int16, []uint32, []int32, []uint64, []int64,
-		[]float32, []float64, []bool, []string:
+	case []string:
 		return Value{typ: Array, ref: v}, nil
 	case []Value:
 		for i, e := range v {
@@ -112,8 +91,34 @@ func newValue(v any) (Value, error) {
 			}
 		}
 		return Value{typ: Array, ref: v}, nil
+	case bool:
+		if v {
+			return Value{typ: Bool, bits: 1}, nil
+		}
+		return Value{typ: Bool}, nil
+	case float32:
+		return Value{typ: Float32, bits: uint64(math.Float32bits(v))}, nil
+	case float64:
+		return Value{typ: Float64, bits: math.Float64bits(v)}, nil
+	}
+	x := reflect.ValueOf(v)
+	if x.Kind() == reflect.Slice && scalar(x.Type().Elem()) {
+		return Value{typ: Array, ref: v}, nil
+	}
+	switch {
+	case !x.IsValid() || !scalar(x.Type()):
+	case x.CanUint():
+		return Value{typ: typesOf[x.Kind()], bits: x.Uint()}, nil
+	case x.CanInt():
+		return Value{typ: typesOf[x.Kind()], bits: uint64(x.Int())}, nil
 	}
 	return Value{}, fmt.Errorf("no GGUF type for a Go %T", v)
+}
+
+// scalar reports whether a Go type is that of a number or bool, and not another one of its kind.
+func scalar(t reflect.Type) bool {
+	typ, ok := typesOf[t.Kind()]
+	return ok && valueTypes[typ].scalar == t
 }
 
 // Type returns the type of v; for an array, ElemType tells what it holds.
@@ -125,11 +130,11 @@ func (v Value) ElemType() ValueType {
 	if v.typ != Array {
 		return v.typ
 	}
-	return elemTypes[reflect.TypeOf(v.ref).Elem().Kind()]
+	return typesOf[reflect.TypeOf(v.ref).Elem().Kind()]
 }
 
-// elemTypes are the types of an array's elements by those of the Go slice that holds it.
-var elemTypes = map[reflect.Kind]ValueType{
+// typesOf are the types of values by the kinds of the Go types that hold them.
+var typesOf = map[reflect.Kind]ValueType{
 	reflect.Uint8: Uint8, reflect.Int8: Int8, reflect.Uint16: Uint16, reflect.Int16: Int16,
 	reflect.Uint32: Uint32, reflect.Int32: Int32, reflect.Uint64: Uint64, reflect.Int64: Int64,
 	reflect.Float32: Float32, reflect.Float64: Float64, reflect.Bool: Bool, reflect.String: String,
@@ -140,22 +145,8 @@ var elemTypes = map[reflect.Kind]ValueType{
 // typed slice ([]Value for an array of arrays).
 func (v Value) Any() any {
 	switch v.typ {
-	case Uint8:
-		return uint8(v.bits)
-	case Int8:
-		return int8(v.bits)
-	case Uint16:
-		return uint16(v.bits)
-	case Int16:
-		return int16(v.bits)
-	case Uint32:
-		return uint32(v.bits)
-	case Int32:
-		return int32(v.bits)
-	case Uint64:
-		return v.bits
-	case Int64:
-		return int64(v.bits)
+	case String, Array:
+		return v.ref
 	case Float32:
 		return math.Float32frombits(uint32(v.bits))
 	case Float64:
@@ -163,7 +154,13 @@ func (v Value) Any() any {
 	case Bool:
 		return v.bits != 0
 	}
-	return v.ref
+	x := reflect.New(valueTypes[v.typ].scalar).Elem()
+	if x.CanUint() {
+		x.SetUint(v.bits)
+	} else {
+		x.SetInt(int64(v.bits))
+	}
+	return x.Interface()
 }
 
 // Uint returns any integer that is not negative; ok is false for all else.

@@ -2,8 +2,8 @@ package safetensors
 
 import (
 	"fmt"
-	"math"
-	"math/bits"
+
+	"github.com/eyelet-engine/eyelet/models/internal/shape"
 )
 
 // DType is the type of a tensor's elements, by the name that files have.
@@ -30,35 +30,24 @@ var dtypes = map[DType]int{
 func (t DType) Bits() int { return dtypes[t] }
 
 // extent returns the number of elements and of bytes of a tensor.
-func (t DType) extent(shape []uint64) (elements, size uint64, err error) {
+func (t DType) extent(dims []uint64) (elements, size uint64, err error) {
 	width := uint64(t.Bits())
 	if width == 0 {
 		return 0, 0, fmt.Errorf("%w: element type %s", ErrUnsupported, quote(string(t)))
 	}
-	elements = 1
-	empty := false
-	for _, n := range shape {
-		// A dimension of 0 empties the tensor, but must not hide an overflow
-		// from readers that multiply strides.
-		if n == 0 {
-			empty = true
-			continue
-		}
-		hi, lo := bits.Mul64(elements, n)
-		if hi != 0 || lo > math.MaxInt64 {
-			return 0, 0, fmt.Errorf("%w: shape %v overflows", ErrCorrupt, shape)
-		}
-		elements = lo
+	elements, empty, fits := shape.Elements(dims)
+	if !fits {
+		return 0, 0, fmt.Errorf("%w: shape %v overflows", ErrCorrupt, dims)
 	}
-	hi, total := bits.Mul64(elements, width)
-	if hi != 0 || total > math.MaxInt64 {
-		return 0, 0, fmt.Errorf("%w: shape %v of %s overflows", ErrCorrupt, shape, t)
+	total, fits := shape.Product(elements, width)
+	if !fits {
+		return 0, 0, fmt.Errorf("%w: shape %v of %s overflows", ErrCorrupt, dims, t)
 	}
 	if empty {
 		return 0, 0, nil
 	}
 	if total%8 != 0 {
-		return 0, 0, fmt.Errorf("%w: shape %v of %s ends inside a byte", ErrCorrupt, shape, t)
+		return 0, 0, fmt.Errorf("%w: shape %v of %s ends inside a byte", ErrCorrupt, dims, t)
 	}
 	return elements, total / 8, nil
 }

@@ -4,16 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/eyelet-engine/eyelet/models/internal/fault"
+	"github.com/eyelet-engine/eyelet/models/internal/smallfile"
 )
 
 const (
@@ -77,21 +76,14 @@ func escapeGlob(path string) string {
 
 // readIndex returns the files of a split model with the names of their tensors.
 func readIndex(path string) (map[string]map[string]bool, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("safetensors: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("safetensors: %s: %w: it is no regular file", path, ErrCorrupt)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("safetensors: %w", err)
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxIndex+1))
-	if err == nil && len(data) > maxIndex {
+	data, err := smallfile.Read(path, maxIndex)
+	switch {
+	case errors.Is(err, smallfile.ErrNotRegular):
+		return nil, fmt.Errorf("safetensors: %s: %w: %w", path, ErrCorrupt, err)
+	case errors.Is(err, smallfile.ErrLarge):
 		err = fmt.Errorf("%w: more than %d bytes", ErrLimit, maxIndex)
+	case err != nil:
+		return nil, fmt.Errorf("safetensors: %w", err)
 	}
 	var parts map[string]map[string]bool
 	if err == nil {

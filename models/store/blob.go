@@ -233,8 +233,13 @@ func rehash(ctx context.Context, f *os.File, h hash.Hash, size int64, progress f
 	if info.Size() > size {
 		return 0, f.Truncate(0)
 	}
+	return feed(ctx, f, h, progress)
+}
+
+// feed reads a file to its end into h, and returns how many bytes there were.
+func feed(ctx context.Context, f *os.File, h hash.Hash, progress func(int64)) (total int64,
+	err error) {
 	buf := make([]byte, copyChunk)
-	var total int64
 	for ctx.Err() == nil {
 		n, err := f.Read(buf)
 		h.Write(buf[:n])
@@ -262,29 +267,19 @@ func (s *Store) removePartial(d Digest) {
 	_ = os.Remove(s.partialPath(d))
 }
 
-// hashFile returns the digest of a file's contents.
-func hashFile(ctx context.Context, path string, progress func(int64)) (Digest, error) {
+// HashFile returns the digest of a file's contents. progress, which may be nil, is told of bytes as
+// they are read.
+func HashFile(ctx context.Context, path string, progress func(int64)) (Digest, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
 	h := sha256.New()
-	buf := make([]byte, copyChunk)
-	for ctx.Err() == nil {
-		n, err := f.Read(buf)
-		h.Write(buf[:n])
-		if progress != nil {
-			progress(int64(n))
-		}
-		if err == io.EOF {
-			return digestOfSum(h.Sum(nil)), nil
-		}
-		if err != nil {
-			return "", err
-		}
+	if _, err := feed(ctx, f, h, progress); err != nil {
+		return "", err
 	}
-	return "", ctx.Err()
+	return digestOfSum(h.Sum(nil)), nil
 }
 
 // readSmall returns a blob that is text, whole. It does not believe the disk: the bytes must have

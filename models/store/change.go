@@ -135,11 +135,18 @@ func (s *Store) Copy(ctx context.Context, ref string, to Name, replace bool) (*M
 			return nil, err
 		}
 	}
+	return s.inSession(ctx, func(t *Session) (*Model, error) {
+		return t.Adopt(ctx, m, to, replace, nil)
+	})
+}
+
+// inSession lets f bring a model in a session of its own. If f fails, nothing of it is left.
+func (s *Store) inSession(ctx context.Context, f func(*Session) (*Model, error)) (*Model, error) {
 	t, err := s.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	made, err := t.Adopt(ctx, m, to, replace, nil)
+	made, err := f(t)
 	if err != nil {
 		return nil, errors.Join(err, t.Discard())
 	}
@@ -239,15 +246,9 @@ func (s *Store) ImportOllama(ctx context.Context, ref string, to Name, replace b
 			if m.Name != name {
 				continue
 			}
-			t, err := s.Begin(ctx)
-			if err != nil {
-				return nil, err
-			}
-			made, err := t.Adopt(ctx, &m, to, replace, progress)
-			if err != nil {
-				return nil, errors.Join(err, t.Discard())
-			}
-			return made, t.Close()
+			return s.inSession(ctx, func(t *Session) (*Model, error) {
+				return t.Adopt(ctx, &m, to, replace, progress)
+			})
 		}
 	}
 	return nil, fmt.Errorf("store: %w: Ollama has no %s", ErrNotFound, ref)

@@ -140,9 +140,9 @@ func namesOf(uses []use) (names []Name) {
 // like no blob are somebody else's and passed over.
 func (s *Store) checkBlobs(ctx context.Context, o CheckOptions, r *Report,
 	users map[Digest][]use) error {
-	entries, err := os.ReadDir(s.dir("blobs"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("store: %w", err)
+	entries, err := s.entries("blobs")
+	if err != nil {
+		return err
 	}
 	for _, e := range entries {
 		if ctx.Err() != nil {
@@ -202,7 +202,7 @@ func checkBlob(ctx context.Context, path string, d Digest, uses []use,
 	if o.Quick && !slices.ContainsFunc(uses, func(u use) bool { return u.size != info.Size() }) {
 		return info.Size(), nil
 	}
-	got, err := hashFile(ctx, path, o.Progress)
+	got, err := HashFile(ctx, path, o.Progress)
 	if err != nil {
 		return 0, fmt.Errorf("store: %w", err)
 	}
@@ -214,9 +214,9 @@ func checkBlob(ctx context.Context, path string, d Digest, uses []use,
 
 // countParts adds what interrupted writers left to the unused bytes.
 func (s *Store) countParts(r *Report) error {
-	entries, err := os.ReadDir(s.dir("partial"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("store: %w", err)
+	entries, err := s.entries("partial")
+	if err != nil {
+		return err
 	}
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil {

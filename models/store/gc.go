@@ -27,9 +27,9 @@ func (s *Store) GC(grace time.Duration) (Removed, error) {
 	}
 	defer l.Close()
 	var candidates []Digest
-	entries, err := os.ReadDir(s.dir("blobs"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Removed{}, fmt.Errorf("store: %w", err)
+	entries, err := s.entries("blobs")
+	if err != nil {
+		return Removed{}, err
 	}
 	before := time.Now().Add(-grace)
 	for _, e := range entries {
@@ -91,12 +91,9 @@ func (s *Store) collect(candidates []Digest) (r Removed, err error) {
 
 // dropViews removes the links of split models that are gone.
 func (s *Store) dropViews(used map[string]bool) error {
-	entries, err := os.ReadDir(s.dir("parts"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	entries, err := s.entries("parts")
 	if err != nil {
-		return fmt.Errorf("store: %w", err)
+		return err
 	}
 	for _, e := range entries {
 		if used[e.Name()] || len(e.Name()) != hexDigits || !isHex(e.Name()) {
@@ -112,12 +109,9 @@ func (s *Store) dropViews(used map[string]bool) error {
 // sweep removes what writers left behind. The caller holds the lock exclusively, so none is at
 // work.
 func (s *Store) sweep(before time.Time, r *Removed) error {
-	entries, err := os.ReadDir(s.dir("partial"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	entries, err := s.entries("partial")
 	if err != nil {
-		return fmt.Errorf("store: %w", err)
+		return err
 	}
 	for _, e := range entries {
 		_, digestErr := ParseDigest(strings.TrimSuffix(e.Name(), ".lock"))

@@ -37,15 +37,9 @@ func (s *Store) Import(ctx context.Context, name Name, files Files, replace bool
 	if err := s.AllowUnsigned("files"); err != nil {
 		return nil, err
 	}
-	t, err := s.Begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	m, err := t.Import(ctx, name, files, replace, progress)
-	if err != nil {
-		return nil, errors.Join(err, t.Discard())
-	}
-	return m, t.Close()
+	return s.inSession(ctx, func(t *Session) (*Model, error) {
+		return t.Import(ctx, name, files, replace, progress)
+	})
 }
 
 // Import is [Store.Import] in this session, without a look at the policy.

@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/models/internal/smallfile"
 )
 
 // Source says where a model lies.
@@ -97,24 +98,16 @@ func (m *Model) text(d Descriptor) ([]byte, error) {
 // readModel reads the manifest at path. What is wrong with it is in Err.
 func readModel(path string, name Name, source Source, root string) Model {
 	m := Model{Name: name, Source: source, root: root}
-	// Opening a pipe would wait for a writer.
 	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		m.Err = fmt.Errorf("store: %w: %s is no regular file", ErrManifest, path)
-		return m
+	if err == nil {
+		m.Modified = info.ModTime()
+		m.raw, err = smallfile.Read(path, MaxManifest)
 	}
-	if err != nil {
-		m.Err = fmt.Errorf("store: %w", err)
+	switch {
+	case errors.Is(err, smallfile.ErrNotRegular), errors.Is(err, smallfile.ErrLarge):
+		m.Err = fmt.Errorf("store: %w: %s: %w", ErrManifest, path, err)
 		return m
-	}
-	m.Modified = info.ModTime()
-	f, err := os.Open(path)
-	if err != nil {
-		m.Err = fmt.Errorf("store: %w", err)
-		return m
-	}
-	defer f.Close()
-	if m.raw, err = io.ReadAll(io.LimitReader(f, MaxManifest+1)); err != nil {
+	case err != nil:
 		m.Err = fmt.Errorf("store: %w", err)
 		return m
 	}
@@ -128,12 +121,9 @@ func readModel(path string, name Name, source Source, root string) Model {
 // own returns the models of the store itself, Ollama's left out, in the order of their names. Files
 // that are named like no manifest are passed over.
 func (s *Store) own() ([]Model, error) {
-	entries, err := os.ReadDir(s.dir("manifests"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	entries, err := s.entries("manifests")
 	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
+		return nil, err
 	}
 	var models []Model
 	for _, e := range entries {

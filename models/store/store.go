@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -217,6 +218,15 @@ func (t *Session) Room(blobs []Descriptor) error {
 			t.s.root, free)
 	}
 	return nil
+}
+
+// entries lists a folder of the store, which has nothing in it before it is there.
+func (s *Store) entries(folder string) ([]os.DirEntry, error) {
+	list, err := os.ReadDir(s.dir(folder))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	return list, nil
 }
 
 // tempName returns an unused path for a file that is being written.

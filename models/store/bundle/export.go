@@ -49,19 +49,6 @@ func openBytes(data []byte) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
 }
 
-func hashFile(ctx context.Context, path string) (store.Digest, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, contextReader{ctx, f}); err != nil {
-		return "", err
-	}
-	return digestOf(h), nil
-}
-
 func digestOf(h hash.Hash) store.Digest {
 	return store.Digest("sha256:" + hex.EncodeToString(h.Sum(nil)))
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/eyelet-engine/eyelet/models/store"
 )
 
 // maxProgramFiles bounds the folder of a program.
@@ -72,7 +74,7 @@ func (p *Folder) describe(ctx context.Context) ([]member, error) {
 		if err != nil {
 			return nil, fmt.Errorf("bundle: %w", err)
 		}
-		digest, err := hashFile(ctx, path)
+		digest, err := store.HashFile(ctx, path, nil)
 		if err != nil {
 			return nil, fmt.Errorf("bundle: %w", err)
 		}

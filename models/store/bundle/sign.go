@@ -9,6 +9,7 @@ import (
 
 	"aead.dev/minisign"
 
+	"github.com/eyelet-engine/eyelet/models/internal/smallfile"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -105,14 +106,7 @@ func writeNew(path string, data []byte, mode os.FileMode) error {
 	return nil
 }
 
-func readSmall(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxSignature))
-}
+func readSmall(path string) ([]byte, error) { return smallfile.Read(path, maxSignature) }
 
 // sign signs the whole of r, hashed first, as minisign does by default.
 func sign(key SecretKey, r io.Reader, comment string) ([]byte, error) {
