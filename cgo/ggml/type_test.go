@@ -43,7 +43,7 @@ func TestRowSize(t *testing.T) {
 
 func TestUnknownTypesHaveNoSizes(t *testing.T) {
 	for _, typ := range []Type{-1, 4, 5, 31, 99, math.MinInt32} {
-		if typ.Known() || typ.BlockSize() != 0 || typ.TypeSize() != 0 || typ.IsQuantized() ||
+		if typ.Known() || typ.BlockSize() != 0 || typ.TypeSize() != 0 ||
 			typ.CanQuantize() || typ.CanDequantize() || typ.RequiresImatrix() {
 			t.Errorf("%v passes for a type", typ)
 		}

@@ -121,7 +121,7 @@ func TestDecoderReplacesWhatNeverBecomesACharacter(t *testing.T) {
 func TestVocabProperties(t *testing.T) {
 	v := seedModel(t).Vocab()
 	if v.N() != vocabulary {
-		t.Errorf("%d tokens of type %v", v.N(), v.Type())
+		t.Errorf("%d tokens", v.N())
 	}
 	if v.BOS() != 1 || v.EOS() != 2 || !v.AddBOS() {
 		t.Errorf("BOS %d, EOS %d, added %v", v.BOS(), v.EOS(), v.AddBOS())
