@@ -87,29 +87,31 @@ const (
 
 // typical returns the median of a path's rounds, 0 if it was not timed in all of them.
 func (t *timing) typical(step, path int) float64 {
+	all := t.sorted(step, func(round []float64) float64 { return round[path] })
+	if all[0] == 0 {
+		return 0
+	}
+	return all[len(all)/2]
+}
+
+// sorted returns what f makes of each round, in ascending order.
+func (t *timing) sorted(step int, f func(round []float64) float64) []float64 {
 	all := make([]float64, 0, rounds)
 	for _, round := range t[step] {
-		if round[path] == 0 {
-			return 0
-		}
-		all = append(all, round[path])
+		all = append(all, f(round[:]))
 	}
 	slices.Sort(all)
-	return all[len(all)/2]
+	return all
 }
 
 // ratio returns how many times as long as another a path takes: the median of what single rounds
 // say, which whatever else runs leaves alone, and what all rounds but one stay within. It is 0
 // where one of both was not timed.
 func (t *timing) ratio(step, path, other int) (typical, most float64) {
-	all := make([]float64, 0, rounds)
-	for _, round := range t[step] {
-		if round[path] == 0 || round[other] == 0 {
-			return 0, 0
-		}
-		all = append(all, round[path]/round[other])
+	if t.typical(step, path) == 0 || t.typical(step, other) == 0 {
+		return 0, 0
 	}
-	slices.Sort(all)
+	all := t.sorted(step, func(round []float64) float64 { return round[path] / round[other] })
 	return all[len(all)/2], all[len(all)-2]
 }
 
@@ -148,11 +150,7 @@ func (t *timing) choiceRepacked(step int) int {
 // some rounds than in others.
 func (t *timing) busy() bool {
 	for _, step := range measuredSteps {
-		all := make([]float64, 0, rounds)
-		for _, round := range t[step] {
-			all = append(all, round[pathGGML])
-		}
-		slices.Sort(all)
+		all := t.sorted(step, func(round []float64) float64 { return round[pathGGML] })
 		if all[len(all)-2] > quiet*all[0] {
 			return true
 		}

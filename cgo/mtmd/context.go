@@ -19,16 +19,6 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 )
 
-// FlashAttn says whether the tower uses ggml's fused attention.
-type FlashAttn int
-
-// The choices of FlashAttn.
-const (
-	FlashAttnAuto FlashAttn = iota // where the device supports it
-	FlashAttnOff
-	FlashAttnOn
-)
-
 // Params are the options of [New]. The zero value is a sound choice.
 type Params struct {
 	Threads int  // threads that encode on the CPU; 0 means GOMAXPROCS
@@ -42,7 +32,7 @@ type Params struct {
 	// loaded. It is one of ggml.Devices.
 	Device *ggml.Device
 
-	FlashAttn FlashAttn
+	FlashAttn llama.FlashAttention // of the tower
 
 	// ImageMinTokens and ImageMaxTokens bound the tokens of a picture in models that take pictures
 	// of any size; 0 means what the projector's file says.
@@ -170,10 +160,10 @@ func (m *Context) useAccelerator(path string, params *Params) {
 		return
 	}
 	params.NoGPU = false // or the device is ignored
-	if params.FlashAttn == FlashAttnAuto {
+	if params.FlashAttn == llama.FlashAuto {
 		// libmtmd would ask the device alone, and that may leave attention to the CPU, which has it
 		// as well.
-		params.FlashAttn = FlashAttnOn
+		params.FlashAttn = llama.FlashOn
 	}
 	m.threads = params.threads()
 	ggml.PrepareAccelerator(m.threads, path)
@@ -233,7 +223,7 @@ func (p *Params) check() error {
 		return fmt.Errorf("mtmd: ImageMinTokens %d is more than ImageMaxTokens %d",
 			p.ImageMinTokens, p.ImageMaxTokens)
 	}
-	if p.FlashAttn < FlashAttnAuto || p.FlashAttn > FlashAttnOn {
+	if p.FlashAttn < llama.FlashAuto || p.FlashAttn > llama.FlashOn {
 		return fmt.Errorf("mtmd: FlashAttn is %d", int(p.FlashAttn))
 	}
 	if p.Device != nil && p.Device.Pointer() == nil {
@@ -262,11 +252,11 @@ func (p *Params) toC() C.struct_mtmd_context_params {
 		c.device = C.ggml_backend_dev_t(p.Device.Pointer())
 	}
 	switch p.FlashAttn {
-	case FlashAttnAuto:
+	case llama.FlashAuto:
 		c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_AUTO
-	case FlashAttnOff:
+	case llama.FlashOff:
 		c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
-	case FlashAttnOn:
+	case llama.FlashOn:
 		c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_ENABLED
 	}
 	if p.ImageMinTokens > 0 {

@@ -319,7 +319,7 @@ func TestMarkerAndDeviceCanBeChosen(t *testing.T) {
 	})]
 	var last float64
 	m := open(t, Params{Marker: "<<picture>>", Device: &cpu, NoGPU: true, Threads: 1, Warmup: true,
-		FlashAttn: FlashAttnOff, Progress: func(f float64) { last = f }})
+		FlashAttn: llama.FlashOff, Progress: func(f float64) { last = f }})
 	cs := tokenize(t, m, "a <<picture>> b <__media__>", gradient(t, "", 64, 64))
 	if len(cs.List()) != 3 {
 		t.Errorf("%d chunks, want 3", len(cs.List()))

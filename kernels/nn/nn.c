@@ -43,7 +43,7 @@ static operand take_operand(const nn_team *t, const nn_linear *l, arena *a) {
 // set_row converts a row of floats to what the linear layer reads.
 static void set_row(const nn_team *t, const nn_linear *l, operand *o, int r, const float *x) {
   if (is8(l))
-    o->range[r] = nn_row_quantize((uint8_t *)o->rows + (size_t)r * l->in, x, l->in, t->limit8);
+    o->range[r] = nn_rows()->quantize((uint8_t *)o->rows + (size_t)r * l->in, x, l->in, t->limit8);
   else
     nn_row_put((char *)o->rows + (size_t)r * l->in * nn_store_bytes(t->store), x, l->in, t->store);
 }
@@ -73,15 +73,15 @@ static int linear8(const nn_team *t, int me, const nn_linear *l, const operand *
       return status;
     for (int r = 0; r < t->block; r++) {
       size_t at = (size_t)r * l->out + first;
-      nn_row_dequantize(row, acc + (size_t)r * n, o->range[r], l->column + first, l->sum + first,
-                        l->bias + first, n);
+      nn_rows()->dequantize(row, acc + (size_t)r * n, o->range[r], l->column + first,
+                            l->sum + first, l->bias + first, n);
       nn_row_activate(row, n, l->activation);
       switch (to) {
       case STORE:
         nn_row_put((char *)y + at * nn_store_bytes(t->store), row, n, t->store);
         break;
       case ADD:
-        nn_row_add((float *)y + at, row, n);
+        nn_rows()->add((float *)y + at, row, n);
         break;
       case FLOATS:
         memcpy((float *)y + at, row, sizeof *row * n);
@@ -156,9 +156,9 @@ static operand stored_operand(const nn_team *t, const nn_linear *l, void *stored
 static void normalise(float *dst, const float *x, const nn_norm *norm, int n) {
   for (int at = 0; at < n; at += norm->n)
     if (norm->rms)
-      nn_row_rms_norm(dst + at, x + at, norm->gain, norm->n, norm->eps);
+      nn_rows()->rms_norm(dst + at, x + at, norm->gain, norm->n, norm->eps);
     else
-      nn_row_norm(dst + at, x + at, norm->gain, norm->bias, norm->n, norm->eps);
+      nn_rows()->norm(dst + at, x + at, norm->gain, norm->bias, norm->n, norm->eps);
 }
 
 // position normalises the heads of a stored row of queries, keys and values where the block does,
@@ -178,7 +178,7 @@ static void position(const nn_team *t, const nn_block *b, const nn_rotary *rotar
     }
   if (rotary->half > 0)
     for (int head = 0; head < 2 * hidden; head += 2 * rotary->half)
-      nn_row_rotate(x + head, cosines, sines, rotary->half);
+      nn_rows()->rotate(x + head, x + head + rotary->half, cosines, sines, rotary->half);
   nn_row_put(stored, x, n, t->store);
 }
 
@@ -217,7 +217,7 @@ static operand feed(const nn_team *t, const nn_between *between, int n, const nn
       normalise(x = row + n, row, &between->norm, n);
     nn_row_activate(x, between->gated ? n / 2 : n, between->activation);
     if (between->gated)
-      nn_row_multiply(x, x + n / 2, n / 2);
+      nn_rows()->multiply(x, x + n / 2, n / 2);
     set_row(t, next, &o, r, x);
   }
   return o;
@@ -233,7 +233,7 @@ static int add_layer(const nn_team *t, int me, const nn_linear *l, const operand
   int status = linear(t, me, l, o, y, FLOATS, a);
   for (int r = 0; r < t->block; r++) {
     normalise(row, y + (size_t)r * l->out, norm, l->out);
-    nn_row_add(x + (size_t)r * l->out, row, l->out);
+    nn_rows()->add(x + (size_t)r * l->out, row, l->out);
   }
   return status;
 }
@@ -449,7 +449,7 @@ static void read_row(float *row, const nn_source *s, int at, int n) {
                    (size_t)(at % s->group) * s->pool * n;
   memcpy(row, x, sizeof *row * n);
   for (int i = 1; i < s->pool; i++)
-    nn_row_add(row, x + (size_t)i * n, n);
+    nn_rows()->add(row, x + (size_t)i * n, n);
   if (s->pool > 1)
     nn_row_scale(row, row, 1.0f / s->pool, n, NN_F32);
 }

@@ -17,48 +17,58 @@ typedef enum { NN_NONE, NN_QUICK_GELU, NN_GELU, NN_GELU_TANH, NN_SILU } nn_activ
 // nn_store_bytes returns the size of an element.
 static inline int nn_store_bytes(nn_store s) { return s == NN_BF16 ? 2 : 4; }
 
-// nn_row_norm computes dst = (x - mean(x)) / sqrt(var(x) + eps) * gain + bias over n elements.
-void nn_row_norm(float *dst, const float *x, const float *gain, const float *bias, int n,
-                 float eps);
-
-// nn_row_rms_norm computes dst = x / sqrt(mean(x x) + eps) * gain over n elements.
-void nn_row_rms_norm(float *dst, const float *x, const float *gain, int n, float eps);
-
-// nn_row_rotate turns n pairs of numbers, (x[i], x[n + i]), each by an angle of its own.
-void nn_row_rotate(float *x, const float *cosines, const float *sines, int n);
-
-// nn_row_multiply multiplies dst by x, element by element.
-void nn_row_multiply(float *dst, const float *x, int n);
-
-// nn_row_put stores n numbers as s; nn_row_get reads them.
-void nn_row_put(void *dst, const float *x, int n, nn_store s);
-void nn_row_get(float *dst, const void *x, int n, nn_store s);
-
-// nn_row_round rounds n float32 numbers to bfloat16 in place.
-void nn_row_round(float *x, int n);
-
 // The scale and the zero point of a row of 8-bit numbers q, which stand for scale * (q - zero).
 typedef struct {
   float scale;
   int32_t zero;
 } nn_range;
 
-// nn_row_quantize stores numbers as integers from 0 to limit, so that their range, with 0 in it,
-// fills that of the integers.
-nn_range nn_row_quantize(uint8_t *dst, const float *x, int n, int limit);
+// Loops over n elements, compiled for one level of instruction sets (rows_loops.h).
+typedef struct {
+  // dst = (x - mean(x)) / sqrt(var(x) + eps) * gain + bias.
+  void (*norm)(float *restrict dst, const float *restrict x, const float *restrict gain,
+               const float *restrict bias, int n, float eps);
+  // dst = x / sqrt(mean(x x) + eps) * gain.
+  void (*rms_norm)(float *restrict dst, const float *restrict x, const float *restrict gain, int n,
+                   float eps);
+  // Turns pairs of numbers, (a[i], b[i]), each by an angle of its own.
+  void (*rotate)(float *restrict a, float *restrict b, const float *restrict cosines,
+                 const float *restrict sines, int n);
+  void (*multiply)(float *restrict dst, const float *restrict x, int n); // dst by x
+  void (*put_bf16)(uint16_t *restrict dst, const float *restrict x, int n);
+  void (*get_bf16)(float *restrict dst, const uint16_t *restrict x, int n);
+  void (*round)(float *x, int n); // to bfloat16
+  // Stores numbers as integers from 0 to limit, so that their range, with 0 in it, fills that of
+  // the integers.
+  nn_range (*quantize)(uint8_t *restrict dst, const float *restrict x, int n, int limit);
+  // dst = row.scale * column[i] * (acc[i] - row.zero * sum[i]) + bias[i]: the end of an 8-bit
+  // product, sum[i] being the sum of the weights of column i.
+  void (*dequantize)(float *restrict dst, const int32_t *restrict acc, nn_range row,
+                     const float *restrict column, const int32_t *restrict sum,
+                     const float *restrict bias, int n);
+  void (*quick_gelu)(float *x, int n);
+  void (*silu)(float *x, int n);
+  void (*gelu)(float *x, int n);
+  void (*gelu_tanh)(float *x, int n);
+  void (*add)(float *restrict dst, const float *restrict x, int n); // x to dst
+  // x = exp((x - max(x)) * scale); returns the sum.
+  float (*softmax)(float *x, int n, float scale);
+  void (*scale)(float *dst, const float *x, float f, int n); // dst = x * f
+  void (*scale_bf16)(uint16_t *restrict dst, const float *restrict x, float f, int n);
+  // Rounds the weights of an output channel to multiples of their largest magnitude over 127.
+  // Returns that step, and the sum of the integers.
+  float (*quantize_channel)(int8_t *restrict dst, const float *restrict w, int n, int32_t *sum);
+} nn_loops;
 
-// nn_row_dequantize computes dst = row.scale * column[i] * (acc[i] - row.zero * sum[i]) + bias[i]:
-// the end of an 8-bit product, sum[i] being the sum of the weights of column i.
-void nn_row_dequantize(float *dst, const int32_t *acc, nn_range row, const float *column,
-                       const int32_t *sum, const float *bias, int n);
+// nn_rows returns the loops of the best level that is allowed.
+const nn_loops *nn_rows(void);
 
-// nn_channel_quantize rounds the weights of an output channel to multiples of their largest
-// magnitude over 127. It returns that step, and the sum of the integers.
-float nn_channel_quantize(int8_t *dst, const float *w, int n, int32_t *sum);
+// nn_row_put stores n numbers as s; nn_row_get reads them.
+void nn_row_put(void *dst, const float *x, int n, nn_store s);
+void nn_row_get(float *dst, const void *x, int n, nn_store s);
 
-// nn_row_activate applies an activation in place, nn_row_add adds x to dst.
+// nn_row_activate applies an activation in place.
 void nn_row_activate(float *x, int n, nn_activation a);
-void nn_row_add(float *dst, const float *x, int n);
 
 // nn_row_softmax stores exp((x - max(x)) * scale) as s and returns the sum of what it stored. x may
 // be dst.
@@ -66,5 +76,11 @@ float nn_row_softmax(void *dst, float *x, int n, float scale, nn_store s);
 
 // nn_row_scale stores x * f as s.
 void nn_row_scale(void *dst, const float *x, float f, int n, nn_store s);
+
+// For Go, which cannot call through pointers.
+static inline void nn_row_round(float *x, int n) { nn_rows()->round(x, n); }
+static inline float nn_channel_quantize(int8_t *dst, const float *w, int n, int32_t *sum) {
+  return nn_rows()->quantize_channel(dst, w, n, sum);
+}
 
 #endif

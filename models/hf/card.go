@@ -1,7 +1,6 @@
 package hf
 
 import (
-	"path/filepath"
 	"strings"
 	"unicode/utf8"
 )
@@ -28,12 +27,7 @@ func ReadCard(dir string) (*Card, error) {
 	if utf8.Valid(readme) {
 		card.readFrontMatter(string(readme))
 	}
-	const name = "generation_config.json"
-	data, err := optional(dir, name, maxConfig)
-	if err != nil {
-		return nil, err
-	}
-	o, err := parseObject(filepath.Join(dir, name), data)
+	o, _, err := readObject(dir, "generation_config.json")
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,16 @@ func optional(dir, name string, limit int64) ([]byte, error) {
 	return data, err
 }
 
+// readObject reads a file that holds an object, an empty one if it is missing.
+func readObject(dir, name string) (o object, found bool, err error) {
+	data, err := optional(dir, name, maxConfig)
+	if err != nil {
+		return o, false, err
+	}
+	o, err = parseObject(filepath.Join(dir, name), data)
+	return o, data != nil, err
+}
+
 // object is a JSON object of a configuration file. Its getters take the default
 // for a key that is missing or null, and keep the first value of a wrong kind as
 // the error that a whole file's reading ends with.

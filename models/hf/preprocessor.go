@@ -33,11 +33,7 @@ func ReadPreprocessor(dir string, c *Config) (*Preprocessor, error) {
 		err: new(error)}
 	found := false
 	for _, name := range []string{first, second} {
-		data, err := optional(dir, name, maxConfig)
-		if err != nil {
-			return nil, err
-		}
-		o, err := parseObject(filepath.Join(dir, name), data)
+		o, there, err := readObject(dir, name)
 		if err != nil {
 			return nil, err
 		}
@@ -50,7 +46,7 @@ func ReadPreprocessor(dir string, c *Config) (*Preprocessor, error) {
 				merged.values[key] = value
 			}
 		}
-		found = found || data != nil
+		found = found || there
 	}
 	if !found {
 		return nil, fmt.Errorf("hf: %s has neither %s nor %s: %w", dir, first, second,

@@ -120,24 +120,22 @@ func (s Style) calls(ctx context.Context, p Plan, parts map[string]string,
 	}
 	switch s.Calls {
 	case Tagged:
-		call = open + ` "\n"? ` + call + ` "\n"? ` + grammar.Literal(tagClose)
-		if !p.Serial {
-			return call + ` ( "\n"? ` + call + " )" + moreCalls, nil
-		}
-		return call, nil
+		return p.calls(open+` "\n"? `+call+` "\n"? `+grammar.Literal(tagClose), `"\n"? `), nil
 	case List:
-		if !p.Serial {
-			call += ` ( "," " "? ` + call + " )" + moreCalls
-		}
-		return open + ` " "? "[" ` + call + ` "]"`, nil
+		return open + ` " "? "[" ` + p.calls(call, `"," " "? `) + ` "]"`, nil
 	case Named:
-		call = open + " " + call
-		if !p.Serial {
-			return call + " ( " + call + " )" + moreCalls, nil
-		}
-		return call, nil
+		return p.calls(open+" "+call, ""), nil
 	}
 	return call, nil // Llama 3 makes one call at a time
+}
+
+// calls is the body of a rule for one call, and, unless there may be only one, for more with
+// between before each.
+func (p *Plan) calls(call, between string) string {
+	if p.Serial {
+		return call
+	}
+	return call + " ( " + between + call + " )" + moreCalls
 }
 
 // call spells the call of a tool whose arguments a rule describes.
