@@ -27,6 +27,8 @@ from transformers.models.llava_next.modeling_llava_next import (
 )
 from transformers.models.llava_next.processing_llava_next import LlavaNextProcessor
 
+from pictures import noise
+
 OUT = pathlib.Path(__file__).parents[2] / "models/llava/testdata"
 
 # Towers, and pinpoints as (height, width).
@@ -70,20 +72,6 @@ SIZES = [
     (1, 10000),
     (1601, 1203),
 ]
-
-
-def noise(w, h, seed):
-    """The test picture of a seed, as in scripts/golden/imaging.py."""
-    mask = np.uint64(0xFFFFFFFF)
-    x = (
-        np.arange(3 * w * h, dtype=np.uint64) * np.uint64(2654435761)
-        + np.uint64(seed) * np.uint64(40503)
-    ) & mask
-    x ^= x >> np.uint64(15)
-    x = (x * np.uint64(2246822519)) & mask
-    x ^= x >> np.uint64(13)
-    x = (x * np.uint64(3266489917)) & mask
-    return (x >> np.uint64(24)).astype(np.uint8).reshape(h, w, 3)
 
 
 def processor(mode, size, pinpoints):

@@ -180,55 +180,15 @@ TOWERS = {
     ),
 }
 
+def shape(family, image_size, patch_size, hidden, ff, heads, blocks, width, activation, post_norm):
+    return dict(locals())
+
+
 SHAPES = {
-    "tiny-clip": dict(
-        family="clip",
-        image_size=28,
-        patch_size=7,
-        hidden=32,
-        ff=64,
-        heads=2,
-        blocks=2,
-        width=16,
-        activation="quick_gelu",
-        post_norm=False,
-    ),
-    "tiny-siglip": dict(
-        family="siglip",
-        image_size=31,
-        patch_size=7,
-        hidden=48,
-        ff=68,
-        heads=2,
-        blocks=2,
-        width=16,
-        activation="gelu",
-        post_norm=True,
-    ),
-    "vit-l-14-336": dict(
-        family="clip",
-        image_size=336,
-        patch_size=14,
-        hidden=1024,
-        ff=4096,
-        heads=16,
-        blocks=23,
-        width=2048,
-        activation="quick_gelu",
-        post_norm=False,
-    ),
-    "so400m-14-384": dict(
-        family="siglip",
-        image_size=384,
-        patch_size=14,
-        hidden=1152,
-        ff=4304,
-        heads=16,
-        blocks=26,
-        width=896,
-        activation="gelu",
-        post_norm=False,
-    ),
+    "tiny-clip": shape("clip", 28, 7, 32, 64, 2, 2, 16, "quick_gelu", False),
+    "tiny-siglip": shape("siglip", 31, 7, 48, 68, 2, 2, 16, "gelu", True),
+    "vit-l-14-336": shape("clip", 336, 14, 1024, 4096, 16, 23, 2048, "quick_gelu", False),
+    "so400m-14-384": shape("siglip", 384, 14, 1152, 4304, 16, 26, 896, "gelu", False),
 }
 
 
