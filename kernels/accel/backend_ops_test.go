@@ -73,6 +73,7 @@ func TestBackendOpsOfGGML(t *testing.T) {
 		{"FLASH_ATTN_EXT", `hsk=64,.*nh=4,.*kv=113,nb=(3|75),`, anyPath, 50},
 	}
 	if testing.Short() {
+		t.Attr("reduced", "few operations")
 		tests = tests[1:2]
 		tests[0].path, tests[0].least = anyPath, 50
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"testing"
 	"unsafe"
 
@@ -16,12 +17,21 @@ import (
 // skipped aloud.
 var floatISAs = []string{"plain", "avx2", "avx512"}
 
-// onEachISA runs a test with each set of instructions; in short mode with the best alone, as other
-// processes run it at other levels.
+// atOneLevel says that a process runs the tests with the best instructions alone, as other ones run
+// them at other levels: in short mode, and where scripts/test says that scripts/test-levels follows.
+func atOneLevel(t *testing.T) bool {
+	t.Helper()
+	if testing.Short() {
+		t.Attr("reduced", "one level")
+	}
+	return testing.Short() || os.Getenv("EYELET_LEVELS_FOLLOW") != ""
+}
+
+// onEachISA runs a test with each set of instructions that is not left to other processes.
 func onEachISA(t *testing.T, test func(t *testing.T)) {
 	t.Cleanup(func() { useFloats("") })
 	list := floatISAs
-	if testing.Short() {
+	if atOneLevel(t) {
 		list = []string{floatsISA()}
 	}
 	for _, isa := range list {

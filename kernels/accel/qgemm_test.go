@@ -19,11 +19,11 @@ var integerTypes = []ggml.Type{
 // are skipped aloud.
 var integerISAs = []string{"plain", "avx2", "vnni"}
 
-// onEachIntegerISA runs a test with each set of instructions; in short mode with the best alone.
+// onEachIntegerISA is onEachISA for the integer kernels.
 func onEachIntegerISA(t *testing.T, test func(t *testing.T, isa string)) {
 	t.Cleanup(func() { useIntegers("") })
 	list := integerISAs
-	if testing.Short() {
+	if atOneLevel(t) {
 		list = []string{integersISA()}
 	}
 	for _, isa := range list {
