@@ -15,8 +15,9 @@ ARGS  ?=
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 env := eval "$$(scripts/env)"
 
-# Under the race detector everything runs many times slower: these packages are where goroutines meet.
-race_packages := ./models/builtin ./models/gguf ./models/store/... ./models/vision/... ./cgo/... ./engine/... ./cmd/... github.com/go-skynet/go-llama.cpp/...
+# Under the race detector everything runs many times slower: these packages are where goroutines meet. Each process would also sleep
+# for a second at its end, in case that goroutines go on meanwhile, which GORACE forbids below: the tests start hundreds.
+race_packages := ./models/builtin ./models/gguf ./models/store/... ./models/vision ./models/vision/libmtmd ./cgo/... ./engine/... ./cmd/... github.com/go-skynet/go-llama.cpp/...
 
 .PHONY: help setup accel build run test test-go test-levels test-asan test-bundle test-air-gap test-race test-slow fuzz bench bench-server lint page screenshots install bundle clean
 .DEFAULT_GOAL := help
@@ -40,20 +41,21 @@ run: build ## answer questions about the shipped pictures with the built-in mode
 	@build/bin/eyelet run --demo
 
 test: ## all tests that CI runs; what ran, and what failed, is said at the end
-	@scripts/test test-go test-race test-levels test-bundle test-air-gap
+	@scripts/test test-race test-go test-levels test-bundle test-air-gap
 
 test-go: ## the tests of the packages, those against llama.cpp's own programs included
 	@scripts/setup --quiet --peers
 	@scripts/npm-clients
 	@scripts/npm-page
 	@scripts/accel
-	$(env) && EYELET_PEERS=require go test $(PKG)
+	$(env) && EYELET_PEERS=require scripts/test-go $(PKG)
 ifeq ($(PKG),$(everything))
 	$(env) && go test -tags=nodynamic,netgo,osusergo,nojpegturbo ./cgo/jpeg ./kernels/imaging # as built where libjpeg-turbo is absent
 endif
 
 test-race: accel ## the tests of the packages with concurrency, under the race detector
-	$(env) && go test -race -short $(race_packages)
+	$(env) && GORACE="atexit_sleep_ms=0 $$GORACE" go run ./scripts/tested "$${EYELET_TESTED:-build/tested}" \
+		go test -race -short -vet=off $(race_packages)
 
 test-levels: ## kernels, towers and the accelerator at each level of instruction sets that this processor has
 	@scripts/setup --quiet --peers

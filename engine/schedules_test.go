@@ -70,6 +70,9 @@ func repertoire(t *testing.T) (list []asked) {
 // requests makes those of the repertoire.
 func requests(t *testing.T) (list []asked) {
 	t.Helper()
+	if testing.Short() {
+		t.Attr("reduced", "a quarter of the requests")
+	}
 	number := 0
 	add := func(limit int, messages ...Message) {
 		if number++; testing.Short() && number%4 != 1 {
@@ -276,6 +279,7 @@ func TestAnswersDoNotDependOnTheSchedule(t *testing.T) {
 		eras, each, most = 150, 20, 29 // under 1 %
 	}
 	if testing.Short() {
+		t.Attr("reduced", "one era")
 		eras = 1
 	}
 	list := repertoire(t)
@@ -334,6 +338,7 @@ func TestACrowdWithATinyCache(t *testing.T) {
 		rounds = 5
 	}
 	if testing.Short() {
+		t.Attr("reduced", "few clients")
 		clients = 16
 	}
 	list := repertoire(t)

@@ -88,7 +88,8 @@ func environment() []string {
 	return []string{isa.Variable + "=" + os.Getenv(isa.Variable), "HOME=" + filepath.Dir(cacheDir),
 		"EYELET_CACHE=" + cacheDir, "EYELET_MODELS=" + filepath.Join(filepath.Dir(cacheDir),
 			"models"), "OLLAMA_MODELS=" + filepath.Join(filepath.Dir(cacheDir), "ollama"),
-		"TMPDIR=" + os.TempDir(), "PATH=" + os.Getenv("PATH"), "TERM=xterm"}
+		"TMPDIR=" + os.TempDir(), "PATH=" + os.Getenv("PATH"), "TERM=xterm",
+		"GORACE=" + os.Getenv("GORACE")}
 }
 
 func (in invocation) command(ctx context.Context) *exec.Cmd {

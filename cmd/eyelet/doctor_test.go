@@ -61,6 +61,7 @@ func TestTheProgramIsHeldToALevelOfInstructionSets(t *testing.T) {
 			t.Errorf("%v: %+v", level, d.CPU)
 		}
 		if testing.Short() {
+			t.Attr("reduced", "one level")
 			break
 		}
 	}

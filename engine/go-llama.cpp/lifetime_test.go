@@ -152,6 +152,7 @@ func TestNothingIsLeft(t *testing.T) {
 		cycles = 200
 	}
 	if testing.Short() {
+		t.Attr("reduced", "few cycles")
 		cycles = 3
 	}
 	cycle := func() {

@@ -240,6 +240,7 @@ func (r *real) alike(j *job) {
 func TestBooksEqualLibllamasOverRandomSchedules(t *testing.T) {
 	schedules := 24
 	if testing.Short() {
+		t.Attr("reduced", "few schedules")
 		schedules = 6
 	}
 	for i := range schedules {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -57,6 +58,7 @@ var bounds = map[nn.Precision]struct{ relative, cosine float64 }{nn.F32: {1e-4, 
 // The tower's own part of [engine.TestFamiliesAreAsInTransformers], in all precisions.
 // EYELET_SLOW=1 takes the large pictures too.
 func TestFamiliesAreEncodedAsInTransformers(t *testing.T) {
+	peers.WithoutRaceDetector(t)
 	most := 100_000
 	if os.Getenv("EYELET_SLOW") != "" {
 		most = 1 << 20
@@ -109,6 +111,7 @@ func TestFamiliesAreEncodedAsInTransformers(t *testing.T) {
 // Large towers are computed in many steps: parts of blocks and of projectors, of which some read
 // states between blocks.
 func TestFamiliesAreTheSameInManySteps(t *testing.T) {
+	peers.WithoutRaceDetector(t)
 	for _, g := range described(t) {
 		t.Run(g.Name, func(t *testing.T) {
 			n, err := LoadNative(projectorOf(t, g), NativeOptions{Precision: nn.F32, Threads: 2})
@@ -191,6 +194,7 @@ func encodeSmall(t testing.TB, n *Native) {
 // Projector files of every family with one number or tensor changed are an error, or a tower that
 // encodes.
 func TestHostileFilesOfFamiliesAreErrors(t *testing.T) {
+	peers.WithoutRaceDetector(t)
 	for _, g := range described(t) {
 		if os.Getenv("EYELET_SLOW") == "" && g.Name != "qwen2-5-vl" && g.Name != "mistral3" {
 			continue

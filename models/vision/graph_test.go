@@ -115,6 +115,7 @@ var deviceBound = struct{ relative, cosine float64 }{5e-3, 0.99999}
 // The goldens of [TestFamiliesAreEncodedAsInTransformers]: in float32, and with the file's types,
 // which round activations as bfloat16 does at most.
 func TestGraphsOfFamiliesAreAsInTransformers(t *testing.T) {
+	peers.WithoutRaceDetector(t)
 	precisions, most, mostWork := []nn.Precision{nn.F32}, 100_000, 40_000_000
 	if os.Getenv("EYELET_SLOW") != "" {
 		precisions, most, mostWork = []nn.Precision{nn.F32, nn.BF16}, 1<<20, math.MaxInt

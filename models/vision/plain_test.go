@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 )
 
@@ -76,6 +77,7 @@ func readFloats(t testing.TB, name string) []float32 {
 }
 
 func TestTheFaultyLayoutShiftsPatchesAndRunsOneBlockLess(t *testing.T) {
+	peers.WithoutRaceDetector(t)
 	img := readPicture(t, "seed-shapes.png")
 	right, wrong := openTower(t, seedTower, Options{}),
 		openTower(t, seedTower, Options{Layout: LibmtmdFault})
@@ -110,6 +112,7 @@ func meanCosine(a, b []float32, width int) float64 {
 }
 
 func TestPicturesOfAnySizeAreLaidOut(t *testing.T) {
+	peers.WithoutRaceDetector(t)
 	c := openTower(t, seedTower, Options{})
 	for _, size := range [][2]int{{112, 112}, {1, 1}, {300, 20}, {5, 400}} {
 		rows := encode(t, c, imaging.NewRGB(size[0], size[1]))
