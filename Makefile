@@ -17,7 +17,8 @@ env := eval "$$(scripts/env)"
 
 # Under the race detector everything runs many times slower: these packages are where goroutines meet. Each process would also sleep
 # for a second at its end, in case that goroutines go on meanwhile, which GORACE forbids below: the tests start hundreds.
-race_packages := ./models/builtin ./models/gguf ./models/store/... ./models/vision ./models/vision/libmtmd ./cgo/... ./engine/... ./cmd/... github.com/go-skynet/go-llama.cpp/...
+# Those that take longest are first.
+race_packages := ./cmd/eyelet ./engine ./engine/server ./engine/sched ./models/vision ./models/builtin ./models/gguf ./models/store/... ./models/vision/libmtmd ./cgo/... ./engine/... ./cmd/... github.com/go-skynet/go-llama.cpp/...
 
 .PHONY: help setup accel build run test test-go test-levels test-asan test-bundle test-air-gap test-race test-slow fuzz bench bench-server lint page screenshots install bundle clean
 .DEFAULT_GOAL := help
