@@ -2,10 +2,11 @@ package peers
 
 import "testing"
 
+// raceDetector tells whether this is a build with the race detector.
 var raceDetector bool
 
-// WithoutRaceDetector skips a test in "make test-race" that is slow there and in which no goroutines
-// meet but those of other tests; "make test" runs it without the race detector.
+// WithoutRaceDetector skips a slow test in "make test-race". It is for tests in which no goroutines
+// meet that do not meet in others: "make test" runs them without the race detector.
 func WithoutRaceDetector(tb testing.TB) {
 	tb.Helper()
 	if raceDetector && testing.Short() {

@@ -176,8 +176,8 @@ func TestMistakesWithEncodeAndBenchAreExplained(t *testing.T) {
 	}
 }
 
-// awaitWork waits until a process has computed for that long, as Linux counts it; elsewhere, as long
-// as that takes on a quiet machine.
+// awaitWork waits until a process has computed for that long, as Linux counts it; elsewhere, for as
+// long as that takes on a quiet machine.
 func awaitWork(t *testing.T, pid int, d time.Duration) {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {

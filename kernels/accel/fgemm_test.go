@@ -17,8 +17,8 @@ import (
 // skipped aloud.
 var floatISAs = []string{"plain", "avx2", "avx512"}
 
-// atOneLevel says that a process runs the tests with the best instructions alone, as other ones run
-// them at other levels: in short mode, and where scripts/test says that scripts/test-levels follows.
+// atOneLevel says that this process runs the tests with the best instructions alone, as others run
+// them at other levels: in short mode, and where scripts/test says that test-levels follows.
 func atOneLevel(t *testing.T) bool {
 	t.Helper()
 	if testing.Short() {

@@ -35,7 +35,8 @@ func TestBarsAreThoseOfTheTestAndTheModel(t *testing.T) {
 func TestMissedBarsAreThoseOfTheMedians(t *testing.T) {
 	reached := &result{name: "pp512", ours: []float64{1, 20, 21}, theirs: []float64{10, 11, 9},
 		bar: 2}
-	missed := &result{name: "tg128", ours: []float64{30, 5, 6}, theirs: []float64{10, 10}, bar: 0.98}
+	missed := &result{name: "tg128", ours: []float64{30, 5, 6}, theirs: []float64{10, 10},
+		bar: 0.98}
 	free := &result{name: "pp64", ours: []float64{1}, theirs: []float64{2}}
 	if short := (results{reached, missed, free}).print("m.gguf"); len(short) != 1 ||
 		short[0] != "m.gguf tg128" {
@@ -49,7 +50,8 @@ func TestSharesOfTimeAndRate(t *testing.T) {
 	if want := "3 operations, 25 % of the time at 200 GFLOP/s, 50 % of oneDNN's"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if got := counted(ggml.AcceleratorCounters{}, time.Second, 400); strings.Contains(got, "GFLOP") {
+	if got := counted(ggml.AcceleratorCounters{}, time.Second, 400); strings.Contains(got,
+		"GFLOP") {
 		t.Errorf("of nothing: %s", got)
 	}
 }

@@ -186,8 +186,8 @@ func (j job) measure(peer *pillow, path string, rounds int) ([]figure, error) {
 	}
 	var figures []figure
 	for i, threads := range counts {
-		figures = append(figures, figure{j.String(), threads, stats.Median(ours[i]), stats.Median(theirs),
-			stats.Median(ratios[i])})
+		figures = append(figures, figure{j.String(), threads, stats.Median(ours[i]),
+			stats.Median(theirs), stats.Median(ratios[i])})
 	}
 	return figures, nil
 }
