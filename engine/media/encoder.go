@@ -156,8 +156,8 @@ func lengthError(have, want int) error {
 	return fmt.Errorf("media: the picture has embeddings of %d numbers, not %d", have, want)
 }
 
-// Ready reports whether Advance has something to do. It has nothing while no picture is decoded
-// yet.
+// Ready reports whether Advance or Lend has something to do. They have nothing while no picture is
+// decoded yet.
 func (e *Encoder) Ready() bool { return e.next() != nil }
 
 // next is the job that is to go on: one that has begun, or else the first whose picture is decoded.
@@ -198,31 +198,23 @@ func (e *Encoder) advance(ctx context.Context, j *job, steps int) (ran int, err 
 	if j.run == nil && !e.begin(j) {
 		return 0, nil
 	}
-	done, total := j.run.Progress()
-	if done < total {
-		start := time.Now()
-		err = j.run.Advance(ctx, min(steps, total-done))
-		took := time.Since(start)
-		before := done
-		done, _ = j.run.Progress()
-		ran = done - before
-		e.step.add(took, ran)
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return ran, ctx.Err()
-		case err == nil && ran <= 0:
-			err = errors.New("media: the job makes no progress")
-		}
-		if err != nil {
-			e.fail(j, err)
-			return max(0, ran), nil
-		}
+	ran, took, err := j.advance(ctx, steps)
+	e.step.add(took, ran)
+	return ran, e.settle(ctx, j, err)
+}
+
+// settle ends a job that has failed or is done. The error is that of ctx.
+func (e *Encoder) settle(ctx context.Context, j *job, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
 	}
-	if done >= total {
+	if err != nil {
+		e.fail(j, err)
+	} else if done, total := j.run.Progress(); done >= total {
 		rows, err := j.run.Rows()
 		e.complete(j, rows, err)
 	}
-	return ran, nil
+	return nil
 }
 
 // begin begins a job. It reports whether Advance is to do its steps.
@@ -279,6 +271,10 @@ func (e *Encoder) drop(j *job) {
 	if j.run != nil {
 		e.count(func(s *EncoderStats) { s.Cancelled++ })
 	}
+	if j.lent != nil {
+		j.lent() // Return closes it
+		return
+	}
 	e.close(j)
 }
 
@@ -328,8 +324,8 @@ func (e *Encoder) Stats() EncoderStats {
 	return e.stats
 }
 
-// Close ends all jobs; tickets that are not done fail with ErrClosed. Rows that tickets hold stay
-// until their Release. Closing again does nothing. The error is the first one that came up when a
+// Close ends all jobs, of which none may be lent; tickets that are not done fail with ErrClosed.
+// Rows that tickets hold stay until their Release. Closing again does nothing. The error is the first one that came up when a
 // job was freed.
 func (e *Encoder) Close() error {
 	if e.closed {

@@ -2,7 +2,9 @@ package media
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"time"
 
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
@@ -62,6 +64,23 @@ type job struct {
 	tickets []*Ticket
 	opening *opening   // of the picture's source; nil before it is decoded
 	run     vision.Job // nil until begun
+	lent    func()     // stops a Loan of it; nil while there is none
+}
+
+// advance does up to that many steps of a job that was begun.
+func (j *job) advance(ctx context.Context, steps int) (ran int, took time.Duration, err error) {
+	before, total := j.run.Progress()
+	if before >= total {
+		return 0, 0, nil
+	}
+	start := time.Now()
+	err = j.run.Advance(ctx, min(steps, total-before))
+	took = time.Since(start)
+	done, _ := j.run.Progress()
+	if ran = max(0, done-before); ran == 0 && err == nil {
+		err = errors.New("media: the job makes no progress")
+	}
+	return ran, took, err
 }
 
 // answer tells the tickets. Rows are released here: each ticket holds them itself.

@@ -27,6 +27,9 @@
 // graph for the answers' tokens; what it has computed moves over into the task's sequence. While no
 // answer is running, portions are large and there is no need of it.
 //
+// Where the tower has the CPU for itself, since the model lies on devices, it encodes on a second
+// compute thread beside the turns (Config.Tower), which takes nothing of the answers' time.
+//
 // Two tasks with the same beginning compute it once: the later one waits while the earlier one
 // reads what both need, and shares its cells as they come. When cells run out, finished sequences
 // are evicted first; then the plan preempts the youngest task (room.go), its cells saved or left

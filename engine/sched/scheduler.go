@@ -53,6 +53,10 @@ type Config struct {
 	Model string
 	// Run runs f on the compute thread and returns when it is done.
 	Run func(f func())
+	// Tower runs f on a second compute thread, where the tower computes on the CPU and the Decoder
+	// on devices alone: pictures are encoded beside the turns then. With nil, the tower's steps are
+	// parts of turns.
+	Tower func(f func())
 	// Width is the number of values of an embedding.
 	Width int
 	// Batch is the most entries of a decode.
@@ -125,7 +129,8 @@ type Scheduler struct {
 	out       copied // cells that are held outside the cache, without those of s.queue
 	spill     *spiller
 	keeping   keeping // of what toKeep has chosen
-	planned   bool    // the copy that is being made is a step of the plan
+	lent      *lending
+	planned   bool // the copy that is being made is a step of the plan
 	meter     meter
 	counted   time.Time // when published was made
 
@@ -236,12 +241,17 @@ func (s *Scheduler) loop() {
 		if s.cfg.Encoder != nil {
 			s.cfg.Encoder.Collect()
 		}
+		s.takeBack()
 		s.reap()
 		s.admit()
 		s.publish()
 		if !s.turn() {
 			<-s.wake
 		}
+	}
+	if s.lent != nil {
+		<-s.lent.over // not long: s.ctx is done
+		s.takeBack()
 	}
 	for _, t := range append(slices.Clone(s.active), s.queue...) {
 		s.finish(t, ErrClosed)

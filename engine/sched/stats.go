@@ -72,10 +72,12 @@ type Stats struct {
 	DiskItems uint64 `json:"disk_items"` // of CachedItems, those that came from disk
 	// items of prompts that the reader computed while answers were running
 	ReadBeside uint64 `json:"read_beside"`
-	Preempted  uint64 `json:"preempted"` // tasks whose cells others needed
-	Guessed    uint64 `json:"guessed"`   // tokens that were computed ahead
-	Drafted    uint64 `json:"drafted"`   // of them, those that a smaller model guessed
-	Right      uint64 `json:"right"`     // of Guessed, those that came to be
+	// steps of the tower that ended while the model computed, beside it
+	EncodedBeside uint64 `json:"encoded_beside"`
+	Preempted     uint64 `json:"preempted"` // tasks whose cells others needed
+	Guessed       uint64 `json:"guessed"`   // tokens that were computed ahead
+	Drafted       uint64 `json:"drafted"`   // of them, those that a smaller model guessed
+	Right         uint64 `json:"right"`     // of Guessed, those that came to be
 	// failures of the smaller model; answers go on without it
 	Undrafted uint64 `json:"undrafted"`
 	// failures of the reader; prompts are computed without it
@@ -100,6 +102,7 @@ type meter struct {
 	turns, tokens, prompt, cached, late, disk uint64
 	preempted, guessed, right, faults, beside uint64
 	drafted, undrafted, unread, unkept        uint64
+	towerBeside                               uint64
 	queue, ttft, itl                          Histogram
 }
 
@@ -167,7 +170,7 @@ func (s *Scheduler) count() Stats {
 		Submitted: m.submitted, Completed: m.completed, Cancelled: m.cancelled, Failed: m.failed,
 		Waiting: len(s.queue), Turns: m.turns, Tokens: m.tokens, PromptItems: m.prompt,
 		CachedItems: m.cached, LateItems: m.late,
-		DiskItems: m.disk, Preempted: m.preempted, ReadBeside: m.beside, Guessed: m.guessed,
+		DiskItems: m.disk, Preempted: m.preempted, ReadBeside: m.beside, EncodedBeside: m.towerBeside, Guessed: m.guessed,
 		Drafted: m.drafted, Right: m.right,
 		Undrafted: m.undrafted, Unread: m.unread, Unkept: m.unkept, CopiedBytes: s.copies().bytes,
 		Faults: m.faults,

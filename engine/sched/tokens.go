@@ -104,7 +104,7 @@ func (s *Scheduler) decode(parts []part) {
 		ctx = parts[0].t.ctx // nobody else needs this decode
 	}
 	var err error
-	s.cfg.Run(func() {
+	s.decodes(func() {
 		start := time.Now()
 		if err = s.cfg.Decoder.Decode(ctx, entries); err == nil {
 			s.decoded(parts, len(entries), time.Since(start))

@@ -17,6 +17,7 @@ func (s *Scheduler) turn() bool {
 	s.rank()
 	s.shareLate()
 	s.want()
+	s.lend()
 	s.restReader(time.Now())
 	s.answerOrders()
 	v := s.view()
@@ -29,7 +30,7 @@ func (s *Scheduler) view() view {
 	v := view{
 		gap: s.cfg.MaxGap, tokens: &s.tokens, rows: &s.rows, batch: s.cfg.Batch,
 		guesses: s.cfg.Speculation,
-		ready:   s.cfg.Encoder != nil && s.cfg.Encoder.Ready(),
+		ready:   s.cfg.Encoder != nil && s.cfg.Tower == nil && s.cfg.Encoder.Ready(),
 		context: s.cfg.Cells, cells: s.cfg.Cache.Available(), crowded: s.crowded,
 		copied: s.copies(),
 	}
@@ -204,21 +205,9 @@ func (s *Scheduler) want() {
 				t.tickets[i] = s.cfg.Encoder.Want(p)
 			}
 		}
-		t.timePicture()
-	}
-}
-
-// timePicture measures how long a task waits for the tower.
-func (t *Task) timePicture() {
-	waits := t.waitsForPicture()
-	switch {
-	case waits && t.towerSince.IsZero():
-		t.towerSince = time.Now()
-	case !waits && !t.towerSince.IsZero():
-		took := time.Since(t.towerSince)
-		t.towerSince = time.Time{}
-		t.report.Encode += took
-		t.trace("encode", 0, took)
+		if s.cfg.Tower == nil {
+			t.timePicture()
+		}
 	}
 }
 
@@ -229,54 +218,6 @@ func (s *Scheduler) released(t *Task) {
 			t.release(i)
 		}
 	}
-}
-
-// encode lets the tower work, and counts that as encoding for tasks that have something else of
-// their prompts to compute meanwhile; for those that wait, timePicture does.
-func (s *Scheduler) encode(d time.Duration) {
-	var busy []*Task
-	for _, t := range s.active {
-		open := func(k *media.Ticket) bool { return k != nil && !k.Done() }
-		if t.state == running && t.towerSince.IsZero() && slices.ContainsFunc(t.tickets, open) {
-			busy = append(busy, t)
-		}
-	}
-	start := time.Now()
-	s.advance(d)
-	took := time.Since(start)
-	for _, t := range busy {
-		t.report.Encode += took
-		t.trace("encode", 0, took)
-	}
-}
-
-// advance runs steps of the tower for about so long, one at least. Steps are not alike (the first
-// one, the patch embedding, is short), so that another one is begun only if there is time for the
-// longest so far.
-func (s *Scheduler) advance(d time.Duration) {
-	s.cfg.Run(func() {
-		start, longest := time.Now(), s.cfg.Encoder.StepCost()
-		for {
-			ran, took, err := s.cfg.Encoder.Advance(s.ctx, 1)
-			// an error says that the scheduler is being closed
-			if ran == 0 || err != nil || !s.cfg.Encoder.Ready() {
-				return
-			}
-			if longest = max(longest, took); time.Since(start)+longest > d {
-				return
-			}
-		}
-	})
-}
-
-// waitsForPicture reports whether a task has nothing to compute before the tower has made a
-// picture's rows.
-func (t *Task) waitsForPicture() bool {
-	if t.state != running || t.left() == 0 {
-		return false
-	}
-	p, i := t.picture(t.seq.Len())
-	return p != nil && t.tickets[i] != nil && !t.tickets[i].Done() && !t.tickets[i].Decoding()
 }
 
 // rowsOf returns the rows of a picture that is encoded, or why there are none.
@@ -320,7 +261,7 @@ func (s *Scheduler) computeRows(t *Task, n int) {
 	places := t.nextPlaces(p, n)
 	w := s.cfg.Width
 	var took time.Duration
-	s.cfg.Run(func() {
+	s.decodes(func() {
 		start := time.Now()
 		err = s.cfg.Decoder.DecodeRows(t.ctx, t.seq.ID, rows[(from-p.From)*w:(from-p.From+n)*w],
 			places, !p.Whole)
