@@ -76,6 +76,9 @@ func (d *decoder) setThreads(entries, most int) error {
 	if most > 0 {
 		n = min(n, most)
 	}
+	if compute.encoding.Load() { // little is the CPU's here, and the tower's threads have the cores
+		n = 1
+	}
 	if now, batch := d.lc.Threads(); now == n && batch == n {
 		return nil
 	}

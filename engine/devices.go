@@ -21,9 +21,9 @@ const NoDevice = "none"
 // as well.
 var ErrDevice = errors.New("engine: no such device")
 
-// ErrDeviceLost marks a device on another machine that cannot be reached, or was lost while it
-// computed. A model with layers there answers nothing any more; a pool loads it anew when it is
-// next asked for.
+// ErrDeviceLost marks a device that failed while it computed, or one on another machine that cannot
+// be reached. A model with layers there answers nothing any more; a pool loads it anew when it is
+// next asked for, on what devices are left.
 var ErrDeviceLost = llama.ErrDeviceLost
 
 // deviceError is an ErrDevice.
@@ -84,6 +84,9 @@ func choose(names string, all []ggml.Device) (chosen []ggml.Device, err error) {
 		i := slices.IndexFunc(all, func(d ggml.Device) bool {
 			return strings.EqualFold(d.Name, name)
 		})
+		if err := lostDevice(name); err != nil && i < 0 {
+			return nil, &deviceError{err, false}
+		}
 		if i < 0 {
 			return nil, badDevice("there is no device %q here that takes layers of a model; %s",
 				name, deviceNames(all))
@@ -94,6 +97,17 @@ func choose(names string, all []ggml.Device) (chosen []ggml.Device, err error) {
 		chosen = append(chosen, all[i])
 	}
 	return chosen, nil
+}
+
+// lostDevice says that a device of this machine has failed, if it has.
+func lostDevice(name string) error {
+	for _, d := range ggml.Devices() {
+		if err := d.Lost(); err != nil && strings.EqualFold(d.Name, name) {
+			return fmt.Errorf("%s has failed, and this program cannot use it again before it is "+
+				"started anew: %w", d.Name, err)
+		}
+	}
+	return nil
 }
 
 // checkTime is how long CheckDevice takes at most.

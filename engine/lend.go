@@ -60,6 +60,7 @@ func borrowDrafter(ctx context.Context, m, other *Model) (*drafter, error) {
 func (m *Model) useDrafter(d *drafter) error {
 	old := m.draft
 	err := m.sched.Do(func() {
+		m.draftsOnCPU.Store(d != nil && !d.lm.OnDevices())
 		if d == nil { // a nil *drafter would not be a nil Drafter
 			m.sched.SetDrafter(nil)
 		} else {

@@ -172,6 +172,7 @@ type Model struct {
 	decoder         *decoder
 	draft           *drafter   // nil without ModelSpec.Draft and DraftWith; guarded by drafting
 	drafting        sync.Mutex // held while draft changes
+	draftsOnCPU     atomic.Bool
 	cache           *kv.Cache
 	ahead           ahead
 	images          *media.Cache   // nil for a text model, as jobs
@@ -299,6 +300,7 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 		if m.draft, err = openDrafter(ctx, spec, m.lm, m.engine, m.lc.NCtx()); err != nil {
 			return err
 		}
+		m.draftsOnCPU.Store(!m.draft.lm.OnDevices())
 	}
 	if err := m.openTemplate(spec); err != nil {
 		return err
@@ -455,11 +457,16 @@ func (m *Model) describe(spec ModelSpec) {
 	}
 }
 
-// Lost returns why the model answers nothing any more, an error that wraps [ErrDeviceLost]; nil
-// while all its devices are there.
+// Lost returns why the model answers nothing any more, or sees nothing: an error that wraps
+// [ErrDeviceLost] where it is a device that failed. It is nil while all is well.
 func (m *Model) Lost() error {
 	if m.lm == nil {
 		return nil
+	}
+	if t, ok := m.vision.(*vision.Graph); ok {
+		if err := t.Lost(); err != nil {
+			return fmt.Errorf("%w: %w", ErrDeviceLost, err)
+		}
 	}
 	return m.lm.Lost()
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/engine/sched"
+	"github.com/eyelet-engine/eyelet/models/vision"
+	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
 )
 
 // DefaultParallel is the number of requests of a model that are computed at a time.
@@ -90,6 +92,9 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 	if m.draft != nil { // a nil *drafter would not be a nil Drafter
 		cfg.Drafter = m.draft
 	}
+	if m.leavesCPU(spec) {
+		cfg.Run, cfg.Tower = m.runOnDevices, runTower
+	}
 	m.sched = sched.New(cfg)
 	return nil
 }
@@ -117,6 +122,42 @@ func (m *Model) startEncoder(spec ModelSpec) (err error) {
 // run runs f on the compute thread.
 func (m *Model) run(f func()) {
 	_ = m.engine.thread.do(context.Background(), func() error { f(); return nil })
+}
+
+// leavesCPU reports whether the vision tower has the CPU for itself, since all layers of the language
+// model lie on devices.
+func (m *Model) leavesCPU(spec ModelSpec) bool {
+	if m.vision == nil || m.ears != nil || !m.lm.OnDevices() {
+		return false
+	}
+	switch m.vision.(type) {
+	case *vision.Graph:
+		return false
+	case *libmtmd.Encoder:
+		devices, err := spec.towerDevices()
+		return err == nil && len(devices) == 0
+	}
+	return true
+}
+
+// runOnDevices is run for a model that leaves the CPU to its tower, unless its drafter computes
+// there.
+func (m *Model) runOnDevices(f func()) {
+	do := m.engine.thread.leaveCPU
+	if m.draftsOnCPU.Load() {
+		do = m.engine.thread.do
+	}
+	_ = do(context.Background(), func() error { f(); return nil })
+}
+
+// runTower runs a step of a tower beside a model that leaves the CPU to it.
+func runTower(f func()) {
+	_ = towerThread().do(context.Background(), func() error {
+		compute.encoding.Store(true)
+		defer compute.encoding.Store(false)
+		f()
+		return nil
+	})
 }
 
 // rigid reports whether sequences of the model can neither be cut nor shared.

@@ -236,6 +236,9 @@ func (p *placed) apply(spec *ModelSpec, to *llama.ModelParams) {
 	if to.TensorSplit == nil {
 		to.TensorSplit = p.split
 	}
+	if p.layers == p.all {
+		to.GPULayers = 0 // whatever larger number was given
+	}
 	if p.layers == p.all || spec.GPULayers > 0 {
 		return
 	}
@@ -285,6 +288,26 @@ func (spec ModelSpec) Placement(ctx context.Context) (shares []DeviceShare, laye
 		return nil, len(l.layers), err
 	}
 	return p.shares, p.all, nil
+}
+
+// Short returns the names of this machine's devices that lack the memory for all layers of a model;
+// nil where it says how many go there, or has layers on other machines.
+func (spec ModelSpec) Short() (names []string) {
+	if spec.RPC != "" || spec.GPULayers != 0 || ggml.Load() != nil {
+		return nil
+	}
+	devices, err := spec.gpus(context.Background())
+	if devices == nil {
+		devices = llama.DefaultGPUs()
+	}
+	if p, placeErr := spec.place(devices); err != nil || placeErr != nil || p == nil ||
+		p.layers == p.all {
+		return nil
+	}
+	for _, d := range devices {
+		names = append(names, d.Name)
+	}
+	return names
 }
 
 // onDevices is how many bytes of a model lie in memory that is not this system's.

@@ -9,8 +9,7 @@ import (
 
 func TestTheComputeThreadAfterItsEnd(t *testing.T) {
 	// Not the one of the process, which other tests use.
-	th := &thread{jobs: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}
-	go th.loop()
+	th := newThread()
 	if err := th.do(context.Background(), func() error { return nil }); err != nil {
 		t.Error(err)
 	}

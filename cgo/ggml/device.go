@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"slices"
+	"sync"
 	"unsafe"
 )
 
@@ -65,6 +66,23 @@ type Remote interface {
 	Err() error
 }
 
+// losses are why devices of this machine can compute nothing any more, by their ggml_backend_dev_t.
+var losses sync.Map
+
+// Lose notes that a device of this machine has failed for good. Drivers do not give a lost device
+// back to the process that had it, and ggml's backends do not ask for another.
+func (d Device) Lose(err error) { losses.LoadOrStore(d.dev, err) }
+
+// Lost returns why nothing can be computed on the device any more, nil while something can.
+func (d Device) Lost() error {
+	if d.Remote != nil {
+		return d.Remote.Err()
+	}
+	err, _ := losses.Load(d.dev)
+	lost, _ := err.(error)
+	return lost
+}
+
 // DeviceCaps tells what a device supports (ggml_backend_dev_caps).
 type DeviceCaps struct {
 	Async             bool // asynchronous operations
@@ -123,10 +141,10 @@ func RemoteDevices(reg unsafe.Pointer, server Remote) []Device {
 }
 
 // GPUs returns the devices of this machine that take whole layers of a model: those of type GPU and
-// IGPU.
+// IGPU that are not lost.
 func GPUs() []Device {
 	return slices.DeleteFunc(Devices(), func(d Device) bool {
-		return d.Type != GPU && d.Type != IGPU
+		return d.Type != GPU && d.Type != IGPU || d.Lost() != nil
 	})
 }
 

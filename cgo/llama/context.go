@@ -153,6 +153,9 @@ func newContext(model *Model, p ContextParams) (*Context, error) {
 	var eb errBuf
 	ok := C.shim_init_context(model.c, c, flag, p.Collector.pointer(), steps, &out, eb.ptr(),
 		eb.cap())
+	if !bool(ok) {
+		noteLoss(model.gpus, eb.String())
+	}
 	lost := model.Lost()
 	if lost != nil && out != nil {
 		C.llama_free(out)

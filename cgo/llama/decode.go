@@ -77,9 +77,7 @@ func (c *Context) result(ctx context.Context, what string, outputs []int8, ok bo
 		return err
 	}
 	if !ok {
-		// The exception left libllama's scheduler and cache half way; what they would do next
-		// nobody knows.
-		c.broken = fmt.Errorf("llama: %s: %s", what, eb.String())
+		c.broken = c.model.failed(what, eb.String())
 		return c.broken
 	}
 	switch {

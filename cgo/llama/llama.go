@@ -31,7 +31,7 @@ var (
 	// (NUBatch tokens each) that had finished stay in the cache: ask Memory.SeqPosMax.
 	ErrAborted = errors.New("llama: aborted")
 	// ErrDeviceLost is returned by all that computes or reads what was computed once a device of
-	// the model on another machine is lost. The model can do nothing more but close.
+	// the model has failed. The model can do nothing more but close.
 	ErrDeviceLost = errors.New("llama: a device is lost")
 )
 

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
@@ -84,6 +85,7 @@ type Model struct {
 	only  bool          // vocabulary only
 	gpus  []ggml.Device // that compute with some of its layers or all
 	mixed bool          // the CPU computes with some layers, too
+	fault atomic.Pointer[error]
 
 	mu    sync.Mutex
 	users int // open contexts, samplers and adapters, and what Retain counted
@@ -124,6 +126,9 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 	var out *C.struct_llama_model
 	var eb errBuf
 	ok := C.shim_load_model(arena.str(path), p, true, C.uintptr_t(handle), &out, eb.ptr(), eb.cap())
+	if !bool(ok) {
+		noteLoss(gpus, eb.String())
+	}
 	lost := lostDevice(gpus)
 	switch {
 	case lost != nil:
@@ -147,26 +152,55 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 	return m, nil
 }
 
-// Lost returns why the model can compute nothing any more, an error that wraps [ErrDeviceLost]; nil
-// while all its devices are there.
-func (m *Model) Lost() error { return lostDevice(m.gpus) }
+// Lost returns why the model can compute nothing any more: a device is lost, with an error that
+// wraps [ErrDeviceLost], or a call failed in the middle; nil while it can.
+func (m *Model) Lost() error {
+	if err := lostDevice(m.gpus); err != nil {
+		return err
+	}
+	if err := m.fault.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
 
-// lostDevice finds a device whose server is lost. One of this machine fails in the call that uses
-// it.
+// lostDevice finds a device that is lost.
 func lostDevice(devices []ggml.Device) error {
 	for _, d := range devices {
-		if d.Remote == nil {
-			continue
-		}
-		if err := d.Remote.Err(); err != nil {
-			return fmt.Errorf("%w: %w", ErrDeviceLost, err)
+		if err := d.Lost(); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrDeviceLost, d.Name, err)
 		}
 	}
 	return nil
 }
 
+// noteLoss marks this machine's devices as lost where an exception says so, in the words of
+// Vulkan's C++ binding: with which one it happened is not told.
+func noteLoss(devices []ggml.Device, exception string) {
+	for _, d := range devices {
+		if d.Remote == nil && strings.Contains(exception, "ErrorDeviceLost") {
+			d.Lose(errors.New(exception))
+		}
+	}
+}
+
+// failed notes a call that ended by an exception, which left libllama's scheduler and cache half
+// way; what they would do next nobody knows.
+func (m *Model) failed(what, exception string) error {
+	noteLoss(m.gpus, exception)
+	err := fmt.Errorf("llama: %s: %s", what, exception)
+	if len(m.gpus) > 0 {
+		err = fmt.Errorf("%w: %s: %s", ErrDeviceLost, what, exception)
+	}
+	m.fault.CompareAndSwap(nil, &err)
+	return m.Lost()
+}
+
 // OnCPU reports whether the CPU computes with all of the weights.
 func (m *Model) OnCPU() bool { return len(m.gpus) == 0 }
+
+// OnDevices reports whether devices compute with all layers, the output's included.
+func (m *Model) OnDevices() bool { return len(m.gpus) > 0 && !m.mixed }
 
 // placement returns the GPUs that get layers, and whether the CPU keeps some beside them. A backend
 // without devices, as that for remote servers is until one is named, counts for nothing, whatever
@@ -247,6 +281,11 @@ func (p *ModelParams) toC(arena *cArena) (C.struct_llama_model_params, error) {
 	c.use_extra_bufts = C.bool(!p.NoRepack)
 
 	devices := p.Devices
+	if devices == nil && slices.ContainsFunc(ggml.Devices(), func(d ggml.Device) bool {
+		return d.Lost() != nil
+	}) {
+		devices = DefaultGPUs() // libllama would take them all
+	}
 	if p.GPULayers == NoGPULayers {
 		// With a device in the list, libllama would copy large products of the CPU's layers to it.
 		devices = []ggml.Device{}

@@ -1,7 +1,6 @@
 package vision
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -341,5 +340,11 @@ func (t *Graph) Close() error {
 	return nil
 }
 
-// Lost tells whether an error says that a device failed.
-func Lost(err error) bool { return errors.Is(err, ErrDevice) }
+// Lost returns why the tower encodes nothing any more, an error that wraps [ErrDevice]; nil while
+// its device is there.
+func (t *Graph) Lost() error {
+	if err := t.backend.Lost(); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrDevice, t.device, err)
+	}
+	return nil
+}

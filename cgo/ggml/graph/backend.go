@@ -6,6 +6,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"unsafe"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
@@ -92,9 +93,21 @@ func (b *Backend) MultipliesBy(t ggml.Type, in, out int) bool {
 // cError is room for what C++ threw.
 type cError [512]C.char
 
-// failed is the error of a call of the device.
+// failed is the error of a call of the device, which is lost where Vulkan's C++ binding says so.
 func (b *Backend) failed(e *cError) error {
-	return fmt.Errorf("%w: %s: %s", ErrDevice, b.Name(), C.GoString(&e[0]))
+	text := C.GoString(&e[0])
+	if b.device != nil && strings.Contains(text, "ErrorDeviceLost") {
+		b.device.Lose(errors.New(text))
+	}
+	return fmt.Errorf("%w: %s: %s", ErrDevice, b.Name(), text)
+}
+
+// Lost returns why the device computes nothing any more, nil while it does.
+func (b *Backend) Lost() error {
+	if b.device == nil {
+		return nil
+	}
+	return b.device.Lost()
 }
 
 // A Tensor is an array of up to four dimensions. It is valid until its Store or Graph is closed.
