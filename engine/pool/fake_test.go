@@ -26,6 +26,7 @@ type fakeLoader struct {
 	failing func(name string) error
 	limit   int64
 	max     int
+	device  int64 // bytes of a device on which all models lie; 0 for none
 
 	mu     sync.Mutex
 	held   map[string]bool // loading, loaded or closing
@@ -89,6 +90,26 @@ func (f *fakeLoader) load(ctx context.Context, spec engine.ModelSpec) (*engine.M
 	m := &engine.Model{}
 	f.names[m] = spec.Model
 	return m, nil
+}
+
+func (f *fakeLoader) devices(*engine.Model) []string {
+	if f.device == 0 {
+		return nil
+	}
+	return []string{"GPU"}
+}
+
+func (f *fakeLoader) short(spec engine.ModelSpec) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	total := f.sizes[spec.Model]
+	for name := range f.held {
+		total += f.sizes[name]
+	}
+	if total <= f.device {
+		return nil
+	}
+	return []string{"GPU"}
 }
 
 func (f *fakeLoader) close(m *engine.Model) error {

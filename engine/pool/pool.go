@@ -59,7 +59,8 @@ type Options struct {
 //
 // Models are loaded outside the compute thread, so answers of other models go on meanwhile. Memory
 // is counted from the moment a load begins until an unload is complete, by the size of the files
-// and estimates of the KV cache and of what is computed in.
+// and estimates of the KV cache and of what is computed in. Where a device lacks memory for all
+// layers of a model, idle models that lie there are unloaded first.
 type Pool struct {
 	loader  loader
 	options Options
@@ -80,6 +81,9 @@ type loader interface {
 	bytes(spec engine.ModelSpec) (int64, error)
 	load(ctx context.Context, spec engine.ModelSpec) (*engine.Model, error)
 	close(m *engine.Model) error
+	// devices are those on which a model lies, short those that lack memory for all of its layers.
+	devices(m *engine.Model) []string
+	short(spec engine.ModelSpec) []string
 }
 
 // engineLoader is the loader of an Engine.
@@ -87,6 +91,13 @@ type engineLoader struct{ engine *engine.Engine }
 
 func (l engineLoader) bytes(spec engine.ModelSpec) (int64, error) { return spec.Memory() }
 func (l engineLoader) close(m *engine.Model) error                { return m.Close() }
+func (l engineLoader) short(spec engine.ModelSpec) []string       { return spec.Short() }
+func (l engineLoader) devices(m *engine.Model) (names []string) {
+	for _, share := range m.Info().Devices {
+		names = append(names, share.Device)
+	}
+	return names
+}
 func (l engineLoader) load(ctx context.Context, spec engine.ModelSpec) (*engine.Model, error) {
 	return l.engine.Load(ctx, spec)
 }

@@ -141,6 +141,27 @@ func TestPoolUnloadsTheLongestIdleForOthers(t *testing.T) {
 	})
 }
 
+func TestPoolUnloadsIdleModelsOfAFullDevice(t *testing.T) {
+	inPool(t, Options{KeepAlive: -1}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+		fake.sizes = map[string]int64{"a": 4, "b": 4, "c": 4, "big": 4}
+		fake.device = 8
+		for _, name := range []string{"a", "b"} {
+			mustUse(t, p, name).Release()
+			time.Sleep(time.Second)
+		}
+		used := mustUse(t, p, "c")
+		wantEvents(t, fake, "load a, load b, close a, load c")
+		mustUse(t, p, "b").Release() // is still there
+		time.Sleep(time.Second)
+		other := mustUse(t, p, "big")
+		wantEvents(t, fake, "close b, load big")
+		mustUse(t, p, "a").Release() // with fewer layers: nobody can be unloaded
+		wantEvents(t, fake, "load a")
+		used.Release()
+		other.Release()
+	})
+}
+
 func TestPoolWaitsForModelsInUseInTurn(t *testing.T) {
 	inPool(t, Options{KeepAlive: -1, Max: 2}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 		a, b := mustUse(t, p, "a"), mustUse(t, p, "b")

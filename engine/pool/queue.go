@@ -19,6 +19,8 @@ type entry struct {
 	bytes int64
 	state State
 	model *engine.Model // while ready; nil where memory is reserved
+	// on which the model lies, until it is unloaded
+	devices []string
 
 	// of memory that no model takes: closed when it is given back; nil for a model
 	reserved chan struct{}
@@ -181,6 +183,10 @@ func (p *Pool) schedule() {
 					p.grant(e)
 					continue
 				}
+				if p.freeDevice(e) {
+					promised = true
+					break
+				}
 				p.load(e)
 			case roomSoon:
 				promised = true
@@ -261,6 +267,35 @@ func (p *Pool) makeRoom(e *entry) room {
 	return roomSoon
 }
 
+// freeDevice unloads the longest idle model on a device that lacks memory for all layers of e. It
+// returns false if nothing becomes free.
+func (p *Pool) freeDevice(e *entry) bool {
+	var idle []*entry
+	going := false
+	for _, other := range p.entries {
+		if len(other.devices) > 0 {
+			going = going || other.state == Unloading
+			if other.state == Ready && other.leases == 0 {
+				idle = append(idle, other)
+			}
+		}
+	}
+	if len(idle) == 0 || going {
+		return going
+	}
+	short := p.loader.short(e.spec)
+	idle = slices.DeleteFunc(idle, func(other *entry) bool {
+		return !slices.ContainsFunc(other.devices, func(name string) bool {
+			return slices.Contains(short, name)
+		})
+	})
+	if len(idle) == 0 {
+		return false
+	}
+	p.unload(slices.MinFunc(idle, func(a, b *entry) int { return a.since.Compare(b.since) }))
+	return true
+}
+
 // load begins to load a model.
 func (p *Pool) load(e *entry) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -294,7 +329,7 @@ func (p *Pool) loaded(e *entry, m *engine.Model, err error) bool {
 		p.schedule()
 		return true
 	}
-	e.state, e.model = Ready, m
+	e.state, e.model, e.devices = Ready, m, p.loader.devices(m)
 	p.schedule()
 	// nobody waits any more, or only behind one who needs memory
 	if e.state == Ready && e.leases == 0 {
@@ -371,7 +406,7 @@ func (p *Pool) unload(e *entry) {
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		e.state, e.since = "", time.Time{}
+		e.state, e.since, e.devices = "", time.Time{}, nil
 		if !p.closed {
 			p.forget(e)
 			p.schedule()
