@@ -43,9 +43,10 @@ func shipped(t *testing.T) (all []conversation) {
 
 // answers asks them all, and tells how many operations the accelerator computed. near are those
 // that any rounding may turn.
-func answers(t *testing.T, all []conversation) (tokens [][]Token, near []bool, calls uint64) {
+func answers(t *testing.T, all []conversation, change ...func(*ModelSpec)) (tokens [][]Token,
+	near []bool, calls uint64) {
 	t.Helper()
-	m := open(t)
+	m := open(t, change...)
 	ggml.ReadAcceleratorCounters(true)
 	for _, c := range all {
 		messages := []Message{}

@@ -1,8 +1,10 @@
 package peers
 
 import (
+	_ "embed"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -59,4 +61,49 @@ func Lavapipe(tb testing.TB) (environment []string) {
 		tb.Skip("Mesa's software driver is not in the sysroot: scripts/setup --vulkan brings it")
 	}
 	return []string{"VK_DRIVER_FILES=" + file, "GGML_VK_VISIBLE_DEVICES=0"}
+}
+
+// OnLavapipe runs tests of the program that calls it, those whose names match, in a process of
+// their own on Mesa's software driver, whose device EYELET_TEST_DEVICE names there. Tests that
+// compare EYELET_SLOW find it empty.
+func OnLavapipe(tb testing.TB, tests string, env ...string) (out []byte, err error) {
+	tb.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c := exec.CommandContext(tb.Context(), program, "-test.v", "-test.run", tests)
+	// ggml's products on the matrix cores that this driver imitates are wrong for many shapes.
+	c.Env = append(append(os.Environ(), Lavapipe(tb)...), "EYELET_TEST_DEVICE=Vulkan0",
+		"GGML_VK_DISABLE_COOPMAT=1", "EYELET_BACKENDS="+BackendsWith(tb, "vulkan"), "EYELET_SLOW=")
+	c.Env = append(c.Env, env...)
+	return c.CombinedOutput()
+}
+
+//go:embed testdata/faults.c
+var faults []byte
+
+// FaultyVulkan makes Vulkan devices of a process fail on demand: while there is a file lost, they
+// are lost, and while there is a file full, they have no memory left.
+func FaultyVulkan(tb testing.TB) (environment []string, lost, full string) {
+	tb.Helper()
+	const manifest = `{"file_format_version": "1.2.0", "layer": {"name": "VK_LAYER_EYELET_faults",
+		"type": "GLOBAL", "library_path": "./faults.so", "api_version": "1.3.0",
+		"implementation_version": "1", "description": "lets devices fail"}}`
+	folder := tb.TempDir()
+	source := filepath.Join(folder, "faults.c")
+	for path, text := range map[string][]byte{source: faults,
+		filepath.Join(folder, "faults.json"): []byte(manifest)} {
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	c := exec.CommandContext(tb.Context(), "gcc", "-shared", "-fPIC", "-o",
+		filepath.Join(folder, "faults.so"), source)
+	if out, err := c.CombinedOutput(); err != nil {
+		tb.Fatalf("%v: %s", err, out)
+	}
+	lost, full = filepath.Join(folder, "lost"), filepath.Join(folder, "full")
+	return []string{"VK_LAYER_PATH=" + folder, "VK_INSTANCE_LAYERS=VK_LAYER_EYELET_faults",
+		"EYELET_TEST_LOST=" + lost, "EYELET_TEST_FULL=" + full}, lost, full
 }

@@ -68,6 +68,16 @@ func Command(ctx context.Context, tool string, args ...string) (*exec.Cmd, error
 	return cmd, nil
 }
 
+// CommandOnDevices is [Command] for a program that may compute on all of ggml's devices. It runs in
+// the folder of ggml's backends, where libggml looks for them: paths in args are absolute.
+func CommandOnDevices(ctx context.Context, tool string, args ...string) (*exec.Cmd, error) {
+	cmd, err := Command(ctx, tool, args...)
+	if err == nil && len(cmd.Env) > 0 {
+		cmd.Env, cmd.Dir = cmd.Env[:len(cmd.Env)-1], filepath.Dir(ggml.CPULibrary())
+	}
+	return cmd, err
+}
+
 // commandLine returns what starts a program, given the folder of libggml: more than one word in a
 // sysroot.
 func commandLine(tool, libDir string, lookPath func(string) (string, error)) ([]string, error) {

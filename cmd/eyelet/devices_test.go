@@ -66,9 +66,10 @@ func TestBackendsWithoutDevicesChangeNothing(t *testing.T) {
 		" 0 operations") {
 		t.Errorf("without other backends: %+v", alone)
 	}
-	for _, kind := range []string{"rpc", "vulkan"} {
+	for _, kind := range []string{"rpc", "vulkan", "rpc vulkan"} {
 		t.Run(kind, func(t *testing.T) {
-			env := []string{"EYELET_BACKENDS=" + peers.BackendsWith(t, kind),
+			kinds := strings.Fields(kind)
+			env := []string{"EYELET_BACKENDS=" + peers.BackendsWith(t, kinds...),
 				"VK_DRIVER_FILES=/nonexistent.json"}
 			beside := computeWith(t, env)
 			if beside.answer != alone.answer || beside.accelerator != alone.accelerator ||
@@ -83,9 +84,11 @@ func TestBackendsWithoutDevicesChangeNothing(t *testing.T) {
 				t.Fatalf("exit code %d, %v: %s", o.code, err, o.stdout)
 			}
 			i := slices.IndexFunc(d.Checks, func(c machine.Check) bool { return c.Name == "gpu" })
-			said := map[string]string{"rpc": "has no server", "vulkan": "no Vulkan driver"}[kind]
-			if i < 0 || !strings.Contains(d.Checks[i].Detail, said) || len(d.GPUs) > 0 {
-				t.Errorf("the doctor does not say %q: %s", said, o.stdout)
+			for _, k := range kinds {
+				said := map[string]string{"rpc": "has no server", "vulkan": "no Vulkan driver"}[k]
+				if i < 0 || !strings.Contains(d.Checks[i].Detail, said) || len(d.GPUs) > 0 {
+					t.Errorf("the doctor does not say %q: %s", said, o.stdout)
+				}
 			}
 		})
 	}

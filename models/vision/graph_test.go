@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -165,31 +164,15 @@ func TestGraphsOnADeviceEqualTransformers(t *testing.T) {
 	if os.Getenv("EYELET_TEST_DEVICE") != "" {
 		t.Skip("this is such a device")
 	}
-	out, err := runOnLavapipe(t, "TestGraphsEqualTransformers|TestGraphsOfFamilies")
+	out, err := peers.OnLavapipe(t, "TestGraphsEqualTransformers|TestGraphsOfFamilies")
 	if err != nil || bytes.Count(out, []byte("--- PASS: TestGraphs")) < 20 {
 		t.Errorf("%v: %s", err, out)
 	}
-	out, err = runOnLavapipe(t, "TestAPictureWithoutRoom",
+	out, err = peers.OnLavapipe(t, "TestAPictureWithoutRoom",
 		fmt.Sprintf("%s=%d", bufferLimit, 1<<20))
 	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestAPictureWithoutRoom")) {
 		t.Errorf("%v: %s", err, out)
 	}
-}
-
-// runOnLavapipe runs tests of this package in a process of their own on Mesa's software driver.
-func runOnLavapipe(t *testing.T, tests string, env ...string) (out []byte, err error) {
-	t.Helper()
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := exec.CommandContext(t.Context(), program, "-test.v", "-test.run", tests)
-	// ggml's products on the matrix cores that this driver imitates are wrong for many shapes.
-	c.Env = append(append(os.Environ(), peers.Lavapipe(t)...), "EYELET_TEST_DEVICE=Vulkan0",
-		"GGML_VK_DISABLE_COOPMAT=1", "EYELET_BACKENDS="+peers.BackendsWith(t, "vulkan"),
-		"EYELET_SLOW=")
-	c.Env = append(c.Env, env...)
-	return c.CombinedOutput()
 }
 
 // bufferLimit is the variable that makes ggml's Vulkan backend refuse larger buffers.
