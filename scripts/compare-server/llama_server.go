@@ -39,17 +39,29 @@ func llamaServer(o options, words []llama.Token) program {
 			if err := os.WriteFile(file, []byte(jinja), 0o644); err != nil {
 				return nil, err
 			}
-			return peers.Command(ctx, "llama-server",
-				"--model", o.model, "--mmproj", o.projector, "--host", at.IP.String(), "--port",
-				strconv.Itoa(at.Port),
+			args := []string{"--model", absolute(o.model), "--mmproj", absolute(o.projector),
+				"--host", at.IP.String(), "--port", strconv.Itoa(at.Port),
 				"--threads", strconv.Itoa(o.threads), "--parallel", strconv.Itoa(o.slots),
 				"--ctx-size", strconv.Itoa(o.context),
-				"--chat-template-file", file, "--offline", "--no-ui")
+				"--chat-template-file", absolute(file), "--offline", "--no-ui"}
+			if o.device == "" {
+				return peers.Command(ctx, "llama-server", args...)
+			}
+			return peers.CommandOnDevices(ctx, "llama-server", append(args, "--device", o.device,
+				"--n-gpu-layers", "999")...)
 		},
 		// The line break after a picture, with which LLaVA was trained, is our template's work;
 		// llama-server adds none.
 		completion: func(q question) object { return completion(q, "\n", bias) },
 	}
+}
+
+// absolute is a path for a program that runs in another folder.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }
 
 type object = map[string]any

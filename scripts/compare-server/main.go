@@ -43,6 +43,7 @@ type options struct {
 	engine, cost     bool
 	dir, eyelet      string
 	before, title    string // of served, where it is not the usual one
+	device           string // empty for the CPU
 }
 
 func main() {
@@ -68,6 +69,8 @@ func main() {
 		"the `program` eyelet")
 	flag.StringVar(&o.before, "before", "",
 		"another `program` eyelet, of another commit, in the place of llama-server")
+	flag.StringVar(&o.device, "device", "",
+		"`device` that both sides compute on, by ggml's name, as Vulkan0 (default: the CPU)")
 	flag.StringVar(&o.dir, "dir", filepath.Join("build", "compare-server"),
 		"`folder` for logs and llama-server's template")
 	flag.Parse()

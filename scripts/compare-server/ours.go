@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ func openOurs(ctx context.Context, o options, words []llama.Token) (*ours, error
 func (u *ours) spec(encoder string) engine.ModelSpec {
 	return engine.ModelSpec{
 		Model: u.o.model, Projector: u.o.projector, Context: u.o.context,
-		GPULayers: llama.NoGPULayers, ChatTemplate: template, Encoder: encoder,
+		Device: cmp.Or(u.o.device, engine.NoDevice), ChatTemplate: template, Encoder: encoder,
 		Parallel: u.o.slots, StateDir: u.state,
 	}
 }

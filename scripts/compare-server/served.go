@@ -52,7 +52,7 @@ func eyeletServe(o options, words []llama.Token, encoder, state string) program 
 				"--model", o.model, "--mmproj", o.projector, "--name", servedName,
 				"--chat-template", template, "--vision-backend", encoder,
 				"--threads", strconv.Itoa(o.threads), "--parallel", strconv.Itoa(o.slots), "--ctx",
-				strconv.Itoa(o.context), "--gpu-layers", "none",
+				strconv.Itoa(o.context), "--device", cmp.Or(o.device, "none"),
 				"--state-dir", state, "--preload", servedName, "--keep-alive", "-1s", "--no-ollama",
 				"--no-builtin")
 			cmd.Env = append(cmd.Environ(), "EYELET_MODELS="+state)

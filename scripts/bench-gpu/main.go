@@ -1,0 +1,153 @@
+// Bench-gpu measures vision towers on a GPU: the graphs of package vision beside libmtmd on the
+// same device, over the same picture and in turns, and how far the rows of both are from those of
+// the CPU's kernels in float32. Servers are compared on a device by scripts/compare-server.
+//
+//	scripts/setup --peers --vulkan && make build && eval "$(scripts/env)"
+//	go run ./scripts/synth && go run ./scripts/synth -mmproj
+//	go run ./scripts/synth -tower qwen2.5-vl-3b
+//	build/bin/eyelet devices
+//	go run ./scripts/bench-gpu -device Vulkan0
+//	go run ./scripts/compare-server -device Vulkan0 -rounds 3
+//
+// libmtmd computes LLaVA's towers in a layout of its own (docs/llava-as-trained.md): for those, low
+// cosines are expected of it.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/engine/bench"
+	"github.com/eyelet-engine/eyelet/kernels/nn"
+	"github.com/eyelet-engine/eyelet/models/vision"
+	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
+)
+
+type options struct {
+	device        string
+	projectors    []string
+	width, height int
+	rounds        int
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.device, "device", "Vulkan0", "`device` as \"eyelet devices\" names it")
+	projectors := flag.String("mmproj", "build/synth/mmproj-1b-f16.gguf,"+
+		"build/synth/mmproj-qwen2.5-vl-3b-f16.gguf", "GGUF `files` of towers, with commas between")
+	flag.IntVar(&o.width, "width", 1024, "pixels of the picture")
+	flag.IntVar(&o.height, "height", 768, "pixels of the picture")
+	flag.IntVar(&o.rounds, "rounds", 9, "turns of each side, after one that compiles shaders")
+	flag.Parse()
+	o.projectors = strings.Split(*projectors, ",")
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := bench.OnThread(func() error { return o.run(ctx) }); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-gpu:", err)
+		os.Exit(1)
+	}
+}
+
+func (o *options) run(ctx context.Context) error {
+	if err := ggml.Load(); err != nil {
+		return err
+	}
+	gpus := ggml.GPUs()
+	i := slices.IndexFunc(gpus, func(d ggml.Device) bool { return d.Name == o.device })
+	if i < 0 || o.rounds < 1 {
+		return fmt.Errorf("no device %q, or less than one round; \"eyelet devices\" lists what there is",
+			o.device)
+	}
+	fmt.Printf("%s: %s (%s), ggml %s\n\n", gpus[i].Name, gpus[i].Description, gpus[i].Backend,
+		ggml.Version())
+	fmt.Println("| tower | tokens | eyelet, ms | libmtmd, ms | ratio | lowest cosine | libmtmd's |")
+	fmt.Println("|---|---|---|---|---|---|---|")
+	for _, path := range o.projectors {
+		if err := o.compare(ctx, path, &gpus[i]); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// compare prints a row of the table.
+func (o *options) compare(ctx context.Context, path string, device *ggml.Device) error {
+	graph, err := vision.OpenGraph(path, vision.GraphOptions{Device: device})
+	if err != nil {
+		return err
+	}
+	defer graph.Close()
+	theirs, err := libmtmd.Open(ctx, path, libmtmd.Options{Threads: runtime.NumCPU(),
+		Devices: []ggml.Device{*device}})
+	if err != nil {
+		return err
+	}
+	defer theirs.Close()
+	sides := []vision.Encoder{graph, theirs}
+	var rows [2][]float32
+	times := make([][]float64, 2)
+	for round := range o.rounds + 1 {
+		for k := range sides {
+			i := (round + k) % 2
+			in, err := vision.Preprocess(ctx, sides[i], bench.Photo(o.width, o.height))
+			if err != nil {
+				return err
+			}
+			start := time.Now()
+			rows[i], err = vision.Encode(ctx, sides[i], in)
+			took := time.Since(start)
+			if err = errors.Join(err, in.Close()); err != nil {
+				return err
+			}
+			if round > 0 {
+				times[i] = append(times[i], took.Seconds()*1e3)
+			}
+		}
+	}
+	want, err := o.reference(ctx, path)
+	if err != nil {
+		return err
+	}
+	var cosines [2]float64
+	for i := range rows {
+		if len(rows[i]) == len(want) {
+			cosines[i] = vision.Compare(rows[i], want, graph.Info().Width).LowestCosine
+		}
+	}
+	a, b := median(times[0]), median(times[1])
+	fmt.Printf("| %s | %d | %.1f | %.1f | %.2f | %.5f | %.5f |\n", filepath.Base(path),
+		len(want)/graph.Info().Width, a, b, a/b, cosines[0], cosines[1])
+	return nil
+}
+
+// reference are the rows of the CPU's kernels in float32.
+func (o *options) reference(ctx context.Context, path string) ([]float32, error) {
+	native, err := vision.OpenNative(path, vision.NativeOptions{Precision: nn.F32,
+		Threads: runtime.NumCPU()})
+	if err != nil {
+		return nil, err
+	}
+	defer native.Close()
+	in, err := vision.Preprocess(ctx, native, bench.Photo(o.width, o.height))
+	if err != nil {
+		return nil, err
+	}
+	rows, err := vision.Encode(ctx, native, in)
+	return rows, errors.Join(err, in.Close())
+}
+
+func median(list []float64) float64 {
+	slices.SortFunc(list, cmp.Compare[float64])
+	return list[len(list)/2]
+}
