@@ -129,6 +129,9 @@ var modelMetrics = []modelMetric{
 		func(s *sched.Stats) float64 { return float64(s.Cells.Cached) }),
 	counter("pictures_encoded_total", "Pictures that the vision tower has encoded.",
 		func(s *sched.Stats) float64 { return float64(s.Media.Finished) }),
+	counter("tower_steps_beside_total",
+		"Steps of the vision tower that ended while tokens were computed on devices.",
+		func(s *sched.Stats) float64 { return float64(s.EncodedBeside) }),
 	counter("pictures_saved_total",
 		"Pictures that need not be encoded, for their embeddings were there.", func(
 			s *sched.Stats) float64 {
