@@ -14,7 +14,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -32,6 +31,7 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/vision"
 	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
+	"github.com/eyelet-engine/eyelet/scripts/internal/stats"
 )
 
 type options struct {
@@ -125,7 +125,7 @@ func (o *options) compare(ctx context.Context, path string, device *ggml.Device)
 			cosines[i] = vision.Compare(rows[i], want, graph.Info().Width).LowestCosine
 		}
 	}
-	a, b := median(times[0]), median(times[1])
+	a, b := stats.Median(times[0]), stats.Median(times[1])
 	fmt.Printf("| %s | %d | %.1f | %.1f | %.2f | %.5f | %.5f |\n", filepath.Base(path),
 		len(want)/graph.Info().Width, a, b, a/b, cosines[0], cosines[1])
 	return nil
@@ -145,9 +145,4 @@ func (o *options) reference(ctx context.Context, path string) ([]float32, error)
 	}
 	rows, err := vision.Encode(ctx, native, in)
 	return rows, errors.Join(err, in.Close())
-}
-
-func median(list []float64) float64 {
-	slices.SortFunc(list, cmp.Compare[float64])
-	return list[len(list)/2]
 }
