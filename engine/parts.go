@@ -124,8 +124,8 @@ func (m *Model) run(f func()) {
 	_ = m.engine.thread.do(context.Background(), func() error { f(); return nil })
 }
 
-// leavesCPU reports whether the vision tower has the CPU for itself, since all layers of the language
-// model lie on devices.
+// leavesCPU reports whether the vision tower has the CPU for itself, since all layers of the
+// language model lie on devices.
 func (m *Model) leavesCPU(spec ModelSpec) bool {
 	if m.vision == nil || m.ears != nil || !m.lm.OnDevices() {
 		return false
