@@ -325,8 +325,8 @@ func (e *Encoder) Stats() EncoderStats {
 }
 
 // Close ends all jobs, of which none may be lent; tickets that are not done fail with ErrClosed.
-// Rows that tickets hold stay until their Release. Closing again does nothing. The error is the first one that came up when a
-// job was freed.
+// Rows that tickets hold stay until their Release. Closing again does nothing. The error is the
+// first one that came up when a job was freed.
 func (e *Encoder) Close() error {
 	if e.closed {
 		return nil

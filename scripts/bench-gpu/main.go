@@ -66,8 +66,8 @@ func (o *options) run(ctx context.Context) error {
 	gpus := ggml.GPUs()
 	i := slices.IndexFunc(gpus, func(d ggml.Device) bool { return d.Name == o.device })
 	if i < 0 || o.rounds < 1 {
-		return fmt.Errorf("no device %q, or less than one round; \"eyelet devices\" lists what there is",
-			o.device)
+		return fmt.Errorf("no device %q, or less than one round; \"eyelet devices\" lists what "+
+			"there is", o.device)
 	}
 	fmt.Printf("%s: %s (%s), ggml %s\n\n", gpus[i].Name, gpus[i].Description, gpus[i].Backend,
 		ggml.Version())
