@@ -463,7 +463,7 @@ func (m *Model) Lost() error {
 	if m.lm == nil {
 		return nil
 	}
-	if t, ok := m.vision.(*vision.Graph); ok {
+	if t, ok := m.vision.(interface{ Lost() error }); ok { // on a device
 		if err := t.Lost(); err != nil {
 			return fmt.Errorf("%w: %w", ErrDeviceLost, err)
 		}

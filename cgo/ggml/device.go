@@ -4,7 +4,9 @@ package ggml
 import "C"
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"unsafe"
 )
@@ -69,9 +71,25 @@ type Remote interface {
 // losses are why devices of this machine can compute nothing any more, by their ggml_backend_dev_t.
 var losses sync.Map
 
-// Lose notes that a device of this machine has failed for good. Drivers do not give a lost device
-// back to the process that had it, and ggml's backends do not ask for another.
-func (d Device) Lose(err error) { losses.LoadOrStore(d.dev, err) }
+// NoteLoss notes that devices of this machine have failed for good, where an exception says so in
+// the words of Vulkan's C++ binding: with which of them it happened is not told. Drivers do not give
+// a lost device back to the process that had it, and ggml's backends do not ask for another.
+func NoteLoss(devices []Device, exception string) {
+	for _, d := range devices {
+		if d.Remote == nil && strings.Contains(exception, "ErrorDeviceLost") {
+			losses.LoadOrStore(d.dev, errors.New(exception))
+		}
+	}
+}
+
+// LostHere tells whether a device of this machine is lost. What libllama and libmtmd have there is
+// not freed any more: they wait for the device in destructors, out of which an exception ends the
+// process.
+func LostHere(devices []Device) bool {
+	return slices.ContainsFunc(devices, func(d Device) bool {
+		return d.Remote == nil && d.Lost() != nil
+	})
+}
 
 // Lost returns why nothing can be computed on the device any more, nil while something can.
 func (d Device) Lost() error {

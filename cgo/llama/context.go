@@ -154,11 +154,13 @@ func newContext(model *Model, p ContextParams) (*Context, error) {
 	ok := C.shim_init_context(model.c, c, flag, p.Collector.pointer(), steps, &out, eb.ptr(),
 		eb.cap())
 	if !bool(ok) {
-		noteLoss(model.gpus, eb.String())
+		ggml.NoteLoss(model.gpus, eb.String())
 	}
 	lost := model.Lost()
 	if lost != nil && out != nil {
-		C.llama_free(out)
+		if !ggml.LostHere(model.gpus) {
+			C.llama_free(out)
+		}
 		out = nil
 	}
 	if !bool(ok) || out == nil {
@@ -337,7 +339,9 @@ func (c *Context) Close() error {
 	if c.started != nil {
 		c.started.Stop()
 	}
-	C.llama_free(c.c)
+	if !ggml.LostHere(c.model.gpus) {
+		C.llama_free(c.c)
+	}
 	C.shim_steps_free(c.steps)
 	C.shim_pool_free(c.pool)
 	C.shim_flag_free(c.abort)

@@ -127,7 +127,7 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 	var eb errBuf
 	ok := C.shim_load_model(arena.str(path), p, true, C.uintptr_t(handle), &out, eb.ptr(), eb.cap())
 	if !bool(ok) {
-		noteLoss(gpus, eb.String())
+		ggml.NoteLoss(gpus, eb.String())
 	}
 	lost := lostDevice(gpus)
 	switch {
@@ -174,20 +174,10 @@ func lostDevice(devices []ggml.Device) error {
 	return nil
 }
 
-// noteLoss marks this machine's devices as lost where an exception says so, in the words of
-// Vulkan's C++ binding: with which one it happened is not told.
-func noteLoss(devices []ggml.Device, exception string) {
-	for _, d := range devices {
-		if d.Remote == nil && strings.Contains(exception, "ErrorDeviceLost") {
-			d.Lose(errors.New(exception))
-		}
-	}
-}
-
 // failed notes a call that ended by an exception, which left libllama's scheduler and cache half
 // way; what they would do next nobody knows.
 func (m *Model) failed(what, exception string) error {
-	noteLoss(m.gpus, exception)
+	ggml.NoteLoss(m.gpus, exception)
 	err := fmt.Errorf("llama: %s: %s", what, exception)
 	if len(m.gpus) > 0 {
 		err = fmt.Errorf("%w: %s: %s", ErrDeviceLost, what, exception)

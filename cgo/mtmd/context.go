@@ -65,7 +65,8 @@ type Context struct {
 	watch    *C.shim_mtmd_watch
 
 	model   *llama.Model
-	threads int // of the accelerator; 0 if it is not used
+	devices []ggml.Device // the one that encodes; none for the CPU
+	threads int           // of the accelerator; 0 if it is not used
 	caps    Capabilities
 	marker  string
 	nEmbd   int
@@ -131,6 +132,9 @@ func newContext(ctx context.Context, path string, model *llama.Model,
 	if params.Observer != nil {
 		function, data := params.Observer.Observer()
 		C.shim_mtmd_watch_observe(m.watch, function, data)
+	}
+	if params.Device != nil {
+		m.devices = []ggml.Device{*params.Device}
 	}
 	m.useAccelerator(path, &params)
 	if err := m.load(ctx, path, params); err != nil {
@@ -280,10 +284,22 @@ func (m *Context) Close() error {
 		m.running.abort()
 	}
 	ggml.ForgetAcceleratorWeights()
-	C.mtmd_free(m.c)
+	if !ggml.LostHere(m.devices) {
+		C.mtmd_free(m.c)
+	}
 	C.shim_mtmd_watch_free(m.watch)
 	m.c, m.watch = nil, nil
 	m.model.Release()
+	return nil
+}
+
+// Lost returns why nothing can be encoded any more, nil while something can: the device is lost.
+func (m *Context) Lost() error {
+	for _, d := range m.devices {
+		if err := d.Lost(); err != nil {
+			return fmt.Errorf("mtmd: %s: %w", d.Name, err)
+		}
+	}
 	return nil
 }
 

@@ -117,6 +117,7 @@ func (e *Encoding) advance(d time.Duration) (done bool, err error) {
 			e.err = fmt.Errorf("mtmd: encode: %w", context.Canceled)
 		}
 	case !bool(ok):
+		ggml.NoteLoss(m.devices, eb.String())
 		e.err = logged.Wrap(fmt.Errorf("mtmd: encode: %s", eb.String()))
 	case rc != 0:
 		e.err = logged.Wrap(fmt.Errorf("mtmd: cannot encode the %v (code %d)", e.chunk.Kind,

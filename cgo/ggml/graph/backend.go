@@ -6,7 +6,6 @@ import "C"
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"unsafe"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
@@ -96,8 +95,8 @@ type cError [512]C.char
 // failed is the error of a call of the device, which is lost where Vulkan's C++ binding says so.
 func (b *Backend) failed(e *cError) error {
 	text := C.GoString(&e[0])
-	if b.device != nil && strings.Contains(text, "ErrorDeviceLost") {
-		b.device.Lose(errors.New(text))
+	if b.device != nil {
+		ggml.NoteLoss([]ggml.Device{*b.device}, text)
 	}
 	return fmt.Errorf("%w: %s: %s", ErrDevice, b.Name(), text)
 }

@@ -396,6 +396,9 @@ func pictureChunks(chunks *mtmd.Chunks) (list []*mtmd.Chunk) {
 	return list
 }
 
+// Lost returns why pictures are encoded no more, nil while they are: the device is lost.
+func (e *Encoder) Lost() error { return e.c.Lost() }
+
 // Close implements [vision.Encoder].
 func (e *Encoder) Close() error {
 	e.mu.Lock()
