@@ -161,8 +161,10 @@ func TestOnADeviceShippedAnswersAreTheSame(t *testing.T) {
 }
 
 func TestADeviceThatIsLostEndsItsRequests(t *testing.T) {
-	env, _, _ := peers.FaultyVulkan(t)
-	onLavapipe(t, "TestOnADeviceThatIsLost", env...)
+	for _, late := range [][]string{nil, {"EYELET_TEST_LATE=1"}} { // in the middle of work
+		env, _, _ := peers.FaultyVulkan(t)
+		onLavapipe(t, "TestOnADeviceThatIsLost", append(env, late...)...)
+	}
 }
 
 func TestOnADeviceThatIsLost(t *testing.T) {
