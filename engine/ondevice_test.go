@@ -33,8 +33,8 @@ func whole(name string) func(*ModelSpec) {
 // onLavapipe runs a test of this package on Mesa's software driver.
 func onLavapipe(t *testing.T, test string, env ...string) {
 	t.Helper()
-	if os.Getenv("EYELET_TEST_DEVICE") != "" {
-		t.Skip("this is such a device")
+	if os.Getenv("EYELET_TEST_DEVICE") != "" || testing.Short() {
+		t.Skip("this is such a device, or there is no time for one")
 	}
 	out, err := peers.OnLavapipe(t, "^"+test+"$", env...)
 	if err != nil || !bytes.Contains(out, []byte("--- PASS: "+test+" ")) {
