@@ -177,6 +177,47 @@ func TestGraphsOnADeviceEqualTransformers(t *testing.T) {
 	}
 }
 
+// A tower whose device is lost in the middle of a picture says so from then on, and can be closed.
+func TestATowerOnADeviceThatIsLost(t *testing.T) {
+	lost := os.Getenv("EYELET_TEST_LOST")
+	if lost == "" {
+		if os.Getenv("EYELET_TEST_DEVICE") != "" || testing.Short() {
+			t.Skip("needs a device that fails on demand")
+		}
+		env, _, _ := peers.FaultyVulkan(t)
+		out, err := peers.OnLavapipe(t, "TestATowerOnADeviceThatIsLost", env...)
+		if err != nil || !bytes.Contains(out, []byte("--- PASS: TestATowerOnADeviceThatIsLost")) {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	opt := graphDevices(t)[os.Getenv("EYELET_TEST_DEVICE")]
+	g, err := OpenGraph(seedTower, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := preprocess(t, g, layouttest.Scene(64, 64))
+	job, err := g.Begin(in, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(job.Advance(t.Context(), 2), g.Lost(),
+		os.WriteFile(lost, nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		if err := job.Advance(t.Context(), 1); !errors.Is(err, ErrDevice) {
+			t.Fatalf("%v on a device that is lost", err)
+		}
+	}
+	if !errors.Is(g.Lost(), ErrDevice) || len(ggml.GPUs()) > 0 {
+		t.Errorf("%v; %d devices are offered", g.Lost(), len(ggml.GPUs()))
+	}
+	if err := errors.Join(job.Close(), g.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 // bufferLimit is the variable that makes ggml's Vulkan backend refuse larger buffers.
 const bufferLimit = "GGML_VK_FORCE_MAX_BUFFER_SIZE"
 
