@@ -104,7 +104,7 @@ FUNCTIONS(uint32_t(const llama_context*), llama_n_batch, llama_n_ctx, llama_n_ct
 FUNCTIONS(int32_t(llama_context*), llama_n_threads, llama_n_threads_batch);
 FUNCTIONS(void(llama_sampler*), llama_sampler_free, llama_sampler_reset);
 FUNCTIONS(llama_token(const llama_vocab*), llama_vocab_bos, llama_vocab_eos, llama_vocab_eot,
-          llama_vocab_mask, llama_vocab_nl, llama_vocab_pad);
+          llama_vocab_nl);
 FUNCTION(llama_adapter_lora_free, void(llama_adapter_lora*));
 FUNCTION(llama_adapter_lora_init, llama_adapter_lora*(llama_model*, const char*));
 FUNCTION(llama_adapter_meta_val_str,
@@ -155,7 +155,6 @@ FUNCTION(llama_sampler_chain_get, llama_sampler*(llama_sampler*, int32_t));
 FUNCTION(llama_sampler_chain_init, llama_sampler*(llama_sampler_chain_params));
 FUNCTION(llama_sampler_chain_n, int32_t(const llama_sampler*));
 FUNCTION(llama_sampler_clone, llama_sampler*(const llama_sampler*));
-FUNCTION(llama_sampler_get_seed, uint32_t(const llama_sampler*));
 FUNCTION(llama_sampler_init_dist, llama_sampler*(uint32_t));
 FUNCTION(llama_sampler_init_grammar, llama_sampler*(const llama_vocab*, const char*, const char*));
 FUNCTION(llama_sampler_init_grammar_lazy_patterns,

@@ -369,7 +369,7 @@ func TestUseAfterClose(t *testing.T) {
 		t.Run(name, func(t *testing.T) { wantError(t, err, llama.ErrClosed) })
 	}
 	if c.NCtx() != 0 || c.NCtxSeq() != 0 || mem.CanShift() || mem.SeqPosMax(0) != -1 ||
-		c.Pointer() != nil || m.Pointer() != nil || s.Stages() != nil {
+		c.Pointer() != nil || m.Pointer() != nil {
 		t.Error("something is left of a closed context")
 	}
 	if m.NEmbd() != 0 || m.NParams() != 0 || m.Size() != 0 || m.Description() != "" ||

@@ -212,24 +212,3 @@ func (s *Sampler) Clone() (*Sampler, error) {
 	}
 	return newSampler(out, s.model), nil
 }
-
-// Seed is the seed that the chain's random stage uses, which matters when it was given as random.
-func (s *Sampler) Seed() uint32 {
-	if s.c == nil {
-		return RandomSeed
-	}
-	return uint32(C.llama_sampler_get_seed(s.c))
-}
-
-// Stages are the names of the chain's stages as libllama calls them.
-func (s *Sampler) Stages() []string {
-	if s.c == nil {
-		return nil
-	}
-	var names []string
-	for i := range C.llama_sampler_chain_n(s.c) {
-		names = append(names,
-			C.GoString(C.llama_sampler_name(C.llama_sampler_chain_get(s.c, C.int32_t(i)))))
-	}
-	return names
-}

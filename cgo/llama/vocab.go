@@ -197,16 +197,6 @@ func (v *Vocab) NL() Token {
 	return v.special(func() C.llama_token { return C.llama_vocab_nl(v.c) })
 }
 
-// PAD is the padding token, or NoToken.
-func (v *Vocab) PAD() Token {
-	return v.special(func() C.llama_token { return C.llama_vocab_pad(v.c) })
-}
-
-// Mask is the mask token, or NoToken.
-func (v *Vocab) Mask() Token {
-	return v.special(func() C.llama_token { return C.llama_vocab_mask(v.c) })
-}
-
 // AddBOS reports whether the model wants BOS before a text.
 func (v *Vocab) AddBOS() bool { return v.c != nil && bool(C.llama_vocab_get_add_bos(v.c)) }
 

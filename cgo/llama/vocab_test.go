@@ -144,7 +144,7 @@ func TestVocabProperties(t *testing.T) {
 		_, err := v.Detokenize([]llama.Token{token}, false, false)
 		wantError(t, err, nil)
 	}
-	for _, token := range []llama.Token{v.EOT(), v.NL(), v.PAD(), v.Mask()} {
+	for _, token := range []llama.Token{v.EOT(), v.NL()} {
 		if token < llama.NoToken || int(token) >= v.N() {
 			t.Errorf("a special token is %d", token)
 		}

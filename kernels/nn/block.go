@@ -251,18 +251,14 @@ func (s *State) Close() {
 	s.c.rows = 0
 }
 
-// RunBlock takes the residual stream through a block, in place:
+// RunBlockPart takes the residual stream through a block, in place:
 //
 //	x += o(attention(q(ln1 x), k(ln1 x), v(ln1 x)))
 //	x += down(act(up(ln2 x)))    or, gated, down(act(gate(ln2 x)) * up(ln2 x))
 //
-// Rows attend as a says. r holds their rotary positions, nil for none.
-func (p *Plan) RunBlock(b *Block, s *State, a *Attention, r *Rotary) error {
-	return p.RunBlockPart(b, s, a, r, 0, 1)
-}
-
-// RunBlockPart runs one of several parts of a block's work, which take about equally long. All have
-// to be run, in order; between two of them the residual stream holds nothing of use.
+// Rows attend as a says. r holds their rotary positions, nil for none. The work is cut into several
+// parts, which take about equally long, and a call runs one of them. All have to be run, in order;
+// between two of them the residual stream holds nothing of use.
 func (p *Plan) RunBlockPart(b *Block, s *State, a *Attention, r *Rotary, part, parts int) error {
 	if b.plan != p || s.plan != p || a.plan != p || b.linears == nil || s.c.rows == 0 ||
 		a.rows == 0 {

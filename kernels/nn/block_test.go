@@ -271,8 +271,9 @@ func TestABlockEqualsItsDefinition(t *testing.T) {
 							plan := openWith(t, c, which)
 							block, state := newBlock(t, plan, w), newState(t, plan, want.Rows)
 							copy(state.X(), x)
-							if err := plan.RunBlock(block, state, newAttention(t, plan, lengths...),
-								nil); err != nil {
+							attention := newAttention(t, plan, lengths...)
+							if err := plan.RunBlockPart(block, state, attention,
+								nil, 0, 1); err != nil {
 								t.Fatal(err)
 							}
 							compare(t, state.X(), want, p, 1)
@@ -363,7 +364,8 @@ func BenchmarkBlock(b *testing.B) {
 					x := random(rng, len(state.X()), 1, 0)
 					for b.Loop() {
 						copy(state.X(), x)
-						if err := plan.RunBlock(block, state, attention, nil); err != nil {
+						err := plan.RunBlockPart(block, state, attention, nil, 0, 1)
+						if err != nil {
 							b.Fatal(err)
 						}
 					}

@@ -6,7 +6,7 @@
 //	block, err := plan.NewBlock(weights)   // packs them; the float32 copy can go
 //	state, err := plan.NewState(577)                 // the activations of one tile
 //	all, err := plan.NewAttention([]int{577})        // all of whose rows attend to each other
-//	err = plan.RunBlock(block, state, all, nil)      // in place
+//	err = plan.RunBlockPart(block, state, all, nil, 0, 1) // all of it, in place
 //
 // # How a block runs
 //

@@ -211,10 +211,10 @@ func TestMisuseIsAnError(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	w := randomBlock(rng, good)
 	block, state, attention := newBlock(t, plan, w), newState(t, plan, 5), newAttention(t, plan, 5)
-	if err := other.RunBlock(block, state, attention, nil); err == nil {
+	if err := other.RunBlockPart(block, state, attention, nil, 0, 1); err == nil {
 		t.Error("a block of another plan ran")
 	}
-	if err := plan.RunBlock(block, state, newAttention(t, plan, 2, 2), nil); err == nil {
+	if err := plan.RunBlockPart(block, state, newAttention(t, plan, 2, 2), nil, 0, 1); err == nil {
 		t.Error("a block ran over rows that attend to nothing")
 	}
 	if err := plan.RunBlockPart(block, state, attention, nil, 2, 2); err == nil {
@@ -222,7 +222,7 @@ func TestMisuseIsAnError(t *testing.T) {
 	}
 	if r, err := plan.NewRotary([]float32{1, 1, 1, 1}, []float32{0, 0, 0, 0}); err != nil {
 		t.Fatal(err)
-	} else if err := plan.RunBlock(block, state, attention, r); err == nil {
+	} else if err := plan.RunBlockPart(block, state, attention, r, 0, 1); err == nil {
 		t.Error("a block ran with rotary positions for two of five rows")
 	}
 	for _, lengths := range [][]int{nil, {0}, {-1}, {maxTokens + 1}} {
@@ -240,11 +240,11 @@ func TestMisuseIsAnError(t *testing.T) {
 	}
 	state.Close()
 	state.Close()
-	if err := plan.RunBlock(block, state, attention, nil); !errors.Is(err, errClosed) {
+	if err := plan.RunBlockPart(block, state, attention, nil, 0, 1); !errors.Is(err, errClosed) {
 		t.Errorf("a closed state: %v", err)
 	}
 	block.Close()
-	if err := plan.RunBlock(block, newState(t, plan, 5), attention, nil); !errors.Is(err,
+	if err := plan.RunBlockPart(block, newState(t, plan, 5), attention, nil, 0, 1); !errors.Is(err,
 		errClosed) {
 		t.Errorf("a closed block: %v", err)
 	}
