@@ -1,10 +1,8 @@
 package store
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 
 	"github.com/eyelet-engine/eyelet/models/diffusion"
 )
@@ -110,12 +108,8 @@ func ParseManifest(data []byte) (*Manifest, error) {
 			MaxManifest)
 	}
 	var m Manifest
-	d := json.NewDecoder(bytes.NewReader(data))
-	if err := d.Decode(&m); err != nil {
+	if err := json.Unmarshal(data, &m); err != nil {
 		return nil, fmt.Errorf("store: %w: %w", ErrManifest, err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("store: %w: something follows the JSON object", ErrManifest)
 	}
 	if err := m.check(); err != nil {
 		return nil, fmt.Errorf("store: %w: %w", ErrManifest, err)

@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/eyelet-engine/eyelet/models/atomicfile"
 	"github.com/eyelet-engine/eyelet/models/store"
@@ -60,7 +61,7 @@ func Export(ctx context.Context, path string, o ExportOptions) ([]string, error)
 	if err := atomicfile.Check(path); err != nil && o.VolumeSize == 0 {
 		return nil, fmt.Errorf("bundle: %w", err) // before gigabytes are read
 	}
-	scratch, err := os.MkdirTemp(dirOf(path), ".eyelet-export-*")
+	scratch, err := os.MkdirTemp(filepath.Dir(path), ".eyelet-export-*")
 	if err != nil {
 		if p, ok := errors.AsType[*fs.PathError](err); ok {
 			err = p.Err

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -142,7 +143,7 @@ func (im *importer) signature() (data []byte, n int64) {
 	start := im.src.offset
 	block := make([]byte, blockSize)
 	im.read(block)
-	path, size, err := readHeader(newBlockReader(block))
+	path, size, err := readHeader(bytes.NewReader(block))
 	fault.Check(err)
 	if path != signatureName {
 		im.src.unread(start, block)
@@ -158,7 +159,9 @@ func (im *importer) signature() (data []byte, n int64) {
 func (im *importer) small(size int64) []byte {
 	data := make([]byte, size)
 	im.read(data)
-	fault.Check(skipTo(im.src, padding(size)))
+	if _, err := io.CopyN(io.Discard, im.src, padding(size)); err != nil {
+		fault.Check(truncated(err))
+	}
 	return data
 }
 

@@ -1,10 +1,8 @@
 package bundle
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"path"
 	"regexp"
 	"strings"
@@ -76,12 +74,8 @@ func (f *File) contentSize() int64 {
 // parseIndex reads an index and holds it to the rules. Errors wrap ErrBundle.
 func parseIndex(data []byte) (*Index, error) {
 	var x Index
-	d := json.NewDecoder(bytes.NewReader(data))
-	if err := d.Decode(&x); err != nil {
+	if err := json.Unmarshal(data, &x); err != nil {
 		return nil, fmt.Errorf("bundle: %w: its index: %w", ErrBundle, err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("bundle: %w: something follows its index", ErrBundle)
 	}
 	if err := x.check(); err != nil {
 		return nil, fmt.Errorf("bundle: %w: %w", ErrBundle, err)

@@ -34,8 +34,6 @@ func (u unpacking) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func newBlockReader(block []byte) io.Reader { return bytes.NewReader(block) }
-
 // unread puts back the last block that was read, which began at an offset.
 func (s *Source) unread(offset int64, block []byte) {
 	if s.stream == nil {

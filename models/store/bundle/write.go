@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
-
-// dirOf returns the folder of a path.
-func dirOf(path string) string { return filepath.Dir(path) }
 
 // volumeWriter writes a stream to one file or to volumes, in scratch until all is complete.
 type volumeWriter struct {
@@ -157,14 +153,6 @@ func signFile(ctx context.Context, key SecretKey, path, name string) error {
 	}
 	if err := os.WriteFile(path+signedSuffix, signature, 0o666); err != nil {
 		return fmt.Errorf("bundle: %w", err)
-	}
-	return nil
-}
-
-// skipTo discards what is left of a reader that has an offset to reach.
-func skipTo(r io.Reader, n int64) error {
-	if _, err := io.CopyN(io.Discard, r, n); err != nil {
-		return truncated(err)
 	}
 	return nil
 }

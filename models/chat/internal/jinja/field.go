@@ -63,11 +63,7 @@ func (f *fieldFormat) integer(v Value, verb rune) (head, digits string) {
 		base, prefix = 2, "0b"
 	}
 	if base == 10 {
-		s, err := decimal(whole(n))
-		if err != nil {
-			f.in.fail("%v cannot be printed", err)
-		}
-		digits = strings.TrimPrefix(s, "-")
+		digits = strings.TrimPrefix(f.in.decimal(whole(n)), "-")
 	} else {
 		digits = new(big.Int).Abs(n).Text(base)
 	}

@@ -70,11 +70,7 @@ func (w *jsonWriter) write(v Value, depth int) {
 	case bool:
 		w.b.WriteString(strconv.FormatBool(v))
 	case int64, *big.Int:
-		s, err := decimal(v)
-		if err != nil {
-			w.in.fail("%v cannot be printed", err)
-		}
-		w.b.WriteString(s)
+		w.b.WriteString(w.in.decimal(v))
 	case float64:
 		switch {
 		case math.IsNaN(v):

@@ -158,6 +158,15 @@ func decimal(v Value) (string, error) {
 	return s, nil
 }
 
+// decimal writes an integer that is printed; one that is too long ends the run.
+func (in *interp) decimal(v Value) string {
+	s, err := decimal(v)
+	if err != nil {
+		in.fail("%v cannot be printed", err)
+	}
+	return s
+}
+
 // intDigits is what Python's int takes of a string: a sign, a prefix for the base, digits that may
 // be set apart by single underscores.
 var intDigits = regexp.MustCompile(

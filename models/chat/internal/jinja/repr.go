@@ -63,11 +63,7 @@ func (w *reprWriter) write(v Value, depth int) {
 			w.b.WriteString("False")
 		}
 	case int64, *big.Int:
-		s, err := decimal(v)
-		if err != nil {
-			w.in.fail("%v cannot be printed", err)
-		}
-		w.b.WriteString(s)
+		w.b.WriteString(w.in.decimal(v))
 	case float64:
 		w.b.WriteString(formatFloat(v))
 	case Text:

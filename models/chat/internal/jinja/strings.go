@@ -27,9 +27,20 @@ func strip(t Text, set string, left, right bool) Text {
 	return t.slice(lo, hi)
 }
 
-// mapRunes rewrites characters one by one; f sees the character before, 0 at the start. Pictures
-// stay as they are.
+// mapRunes rewrites characters one by one; f sees the character before, 0 at the start.
 func mapRunes(t Text, f func(prev, r rune) string) Text {
+	return rewrite(t, func(b *builder, prev rune, s Span) rune {
+		for _, r := range s.Text {
+			b.span(f(prev, r), s.Source)
+			prev = r
+		}
+		return prev
+	})
+}
+
+// rewrite makes a text of the spans of another. f adds what comes of one; it is given the character
+// before, 0 at the start, and returns the last one. Pictures stay as they are.
+func rewrite(t Text, f func(b *builder, prev rune, s Span) rune) Text {
 	var b builder
 	var prev rune
 	for _, s := range t.spans {
@@ -38,10 +49,7 @@ func mapRunes(t Text, f func(prev, r rune) string) Text {
 			prev = 'x'
 			continue
 		}
-		for _, r := range s.Text {
-			b.span(f(prev, r), s.Source)
-			prev = r
-		}
+		prev = f(&b, prev, s)
 	}
 	out := b.done()
 	out.markup = t.markup
@@ -69,14 +77,7 @@ func titleFilter(t Text) Text {
 // byWords rewrites the first character of each word with first, and makes the rest lower case as a
 // whole, as the end of a word has a form of its own in Greek.
 func byWords(t Text, starts func(prev, r rune) bool, first func(rune) string) Text {
-	var b builder
-	var prev rune
-	for _, s := range t.spans {
-		if s.Source.Kind == Image {
-			b.span(s.Text, s.Source)
-			prev = 'x'
-			continue
-		}
+	return rewrite(t, func(b *builder, prev rune, s Span) rune {
 		rest := 0 // where the rest of the word begins
 		for i, r := range s.Text {
 			if starts(prev, r) {
@@ -87,10 +88,8 @@ func byWords(t Text, starts func(prev, r rune) bool, first func(rune) string) Te
 			prev = r
 		}
 		b.span(lower(s.Text[rest:]), s.Source)
-	}
-	out := b.done()
-	out.markup = t.markup
-	return out
+		return prev
+	})
 }
 
 func swapCase(t Text) Text {
