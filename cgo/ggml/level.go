@@ -1,6 +1,7 @@
 package ggml
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -64,9 +65,7 @@ func within(level isa.Level, paths []string) []string {
 // checkFeatures returns an error if the CPU backend, however it came to be loaded, uses
 // instructions that a level does not include.
 func checkFeatures(level isa.Level, library string, features []Feature) error {
-	if library == "" {
-		library = "the CPU backend, which is part of libggml,"
-	}
+	library = cmp.Or(library, "the CPU backend, which is part of libggml,")
 	for _, f := range features {
 		if needs, known := featureLevels[f.Name]; known && f.Value != "0" &&
 			!level.Includes(needs) {

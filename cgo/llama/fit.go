@@ -2,6 +2,7 @@ package llama
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -14,10 +15,7 @@ import (
 // zeros all over it: where the system overcommits memory, the process would be killed instead of
 // getting an error.
 func (p *ContextParams) checkMemory(model *Model, k, v ggml.Type) error {
-	cells := p.NCtx
-	if cells == 0 {
-		cells = model.NCtxTrain()
-	}
+	cells := cmp.Or(p.NCtx, model.NCtxTrain())
 	need := model.cacheBytes(cells, k, v)
 	gpus := model.gpus
 	if p.KeepKVOnCPU {

@@ -5,6 +5,7 @@ package mtmd
 import "C"
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,10 +121,7 @@ func newContext(ctx context.Context, path string, model *llama.Model,
 		return nil, fmt.Errorf("mtmd: load %s: %w", path, err)
 	}
 
-	piece := params.PieceNodes
-	if piece == 0 {
-		piece = defaultPieceNodes
-	}
+	piece := cmp.Or(params.PieceNodes, defaultPieceNodes)
 	m := &Context{model: model, nEmbd: model.NEmbdInp(), watch: C.shim_mtmd_watch_new(C.int(piece),
 		ggml.Fibers())}
 	if m.watch == nil {

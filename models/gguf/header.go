@@ -33,11 +33,14 @@ type part struct {
 
 // readPart reads and checks the metadata of one file.
 func readPart(r io.ReaderAt, size int64, path string) (*part, error) {
-	p := &part{path: path, size: size, r: r, alignment: defaultAlignment}
+	p := &part{path: path, size: size, r: r, alignment: defaultAlignment,
+		index: make(map[string]int)}
 	d := newDecoder(r, size)
 	err := fault.Try(func() {
 		tensors, keys := p.readCounts(d)
-		p.readKeys(d, keys)
+		for i := range keys {
+			p.readKey(d, entryName(d, "key", i, keys))
+		}
 		p.readAlignment()
 		offsets := p.readTensors(d, tensors)
 		fault.Check(p.place(d.pos, offsets))
@@ -79,13 +82,6 @@ func (p *part) readCounts(d *decoder) (tensors, keys uint64) {
 	d.room(keys, 8+4+1, "a key count")
 	d.room(tensors, 8+4+4+8, "a tensor count")
 	return tensors, keys
-}
-
-func (p *part) readKeys(d *decoder, n uint64) {
-	p.index = make(map[string]int)
-	for i := range n {
-		p.readKey(d, entryName(d, "key", i, n))
-	}
 }
 
 // entryName reads the name of the key or tensor at i of n.

@@ -1,22 +1,13 @@
 package grammar
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/models/internal/fault"
 )
-
-func sortedPairs(n *node) []string {
-	pairs := make([]string, len(n.keys))
-	for i, k := range n.keys {
-		pairs[i] = quoteJSON(k) + ":" + n.vals[i].canonical()
-	}
-	slices.Sort(pairs)
-	return pairs
-}
 
 // printable are the printable characters of ASCII, from the blank on.
 const printable = " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
@@ -83,12 +74,9 @@ func literal(s string) string {
 
 // isPlainASCII tells whether a literal spells s as it stands.
 func isPlainASCII(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return r < 0x20 || r > 0x7e || r == '"' || r == '\\'
+	})
 }
 
 func escapeGBNF(r rune) string {
@@ -210,9 +198,7 @@ func (g *rules) reserve(hint string) string {
 	if len(name) > 40 {
 		name = strings.Trim(name[:40], "-")
 	}
-	if name == "" {
-		name = "rule"
-	}
+	name = cmp.Or(name, "rule")
 	for base := name; g.taken[name] > 0; {
 		g.taken[base]++
 		name = fmt.Sprintf("%s-%d", base, g.taken[base])

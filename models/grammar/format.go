@@ -3,6 +3,7 @@ package grammar
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -173,15 +174,9 @@ func idnMailbox(s string) bool {
 // hostname reports whether the A-labels of a name stand for valid U-labels, and
 // whether a name of 253 characters holds it, the longest that DNS can carry.
 func hostname(s string) bool {
-	if len(s) > 253 {
-		return false
-	}
-	for _, label := range strings.Split(s, ".") {
-		if len(label) > 3 && strings.EqualFold(label[:4], "xn--") && !aLabel(label) {
-			return false
-		}
-	}
-	return true
+	return len(s) <= 253 && !slices.ContainsFunc(strings.Split(s, "."), func(label string) bool {
+		return len(label) > 3 && strings.EqualFold(label[:4], "xn--") && !aLabel(label)
+	})
 }
 
 // registration are the rules of RFC 5891 for names that are registered.

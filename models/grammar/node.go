@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -207,7 +208,12 @@ func (n *node) canonical() string {
 		}
 		return n.text
 	case kindObject:
-		return "{" + strings.Join(sortedPairs(n), ",") + "}"
+		pairs := make([]string, len(n.keys))
+		for i, k := range n.keys {
+			pairs[i] = quoteJSON(k) + ":" + n.vals[i].canonical()
+		}
+		slices.Sort(pairs)
+		return "{" + strings.Join(pairs, ",") + "}"
 	case kindArray:
 		parts := make([]string, len(n.vals))
 		for i, v := range n.vals {

@@ -48,23 +48,17 @@ func (c *converter) apart(a, b *spec, depth int) bool {
 	}
 	c.spend(1)
 	if a.hasEnum {
-		for _, v := range a.enum {
-			if c.valid(a, v, possibly) && c.valid(b, v, possibly) {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(a.enum, func(v *node) bool {
+			return c.valid(a, v, possibly) && c.valid(b, v, possibly)
+		})
 	}
 	if b.hasEnum {
 		// What a took of a oneOf is what is being proved: not to be assumed.
 		assumed := *a
 		assumed.oneOf = nil
-		for _, v := range b.enum {
-			if c.valid(&assumed, v, possibly) {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(b.enum, func(v *node) bool {
+			return c.valid(&assumed, v, possibly)
+		})
 	}
 	common := a.types & b.types
 	if common&(typeNull|typeBool) != 0 {

@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"strconv"
@@ -256,10 +257,7 @@ func (c *converter) references(n *node) []*node {
 			c.loosen(ref, "its target depends on the way that led here")
 			target = nil
 		}
-		if target == nil {
-			target = anyNode
-		}
-		if !slices.Contains(out, target) {
+		if target = cmp.Or(target, anyNode); !slices.Contains(out, target) {
 			out = append(out, target)
 		}
 	}

@@ -1,6 +1,7 @@
 package hf
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -146,15 +147,8 @@ func (o object) text(root object, kind string) Text {
 	t.FF = o.integer("intermediate_size", d.FF, 1, maxFF)
 	t.Layers = o.integer("num_hidden_layers", d.Layers, 1, maxLayers)
 	t.Heads = o.integer("num_attention_heads", d.Heads, 1, maxWidth)
-	kv := d.KVHeads
-	if kv == 0 {
-		kv = t.Heads
-	}
-	t.KVHeads = o.integer("num_key_value_heads", kv, 1, maxWidth)
-	headDim := d.HeadDim
-	if headDim == 0 {
-		headDim = t.Hidden / max(t.Heads, 1)
-	}
+	t.KVHeads = o.integer("num_key_value_heads", cmp.Or(d.KVHeads, t.Heads), 1, maxWidth)
+	headDim := cmp.Or(d.HeadDim, t.Hidden/max(t.Heads, 1))
 	t.HeadDim = o.integer("head_dim", headDim, 1, maxWidth)
 	t.Context = o.integer("max_position_embeddings", d.Context, 1, maxContext)
 	t.Eps = o.float("rms_norm_eps", d.Eps)

@@ -9,6 +9,7 @@ package imatrix
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -205,10 +206,7 @@ func parseLegacy(data []byte) (*Matrix, error) {
 		if r.err != nil {
 			break
 		}
-		if calls == 0 {
-			calls = 1
-		}
-		m.Entries[name] = &Sums{Squares: values, Counts: []float32{float32(calls)}}
+		m.Entries[name] = &Sums{Squares: values, Counts: []float32{float32(cmp.Or(calls, 1))}}
 	}
 	if r.err != nil {
 		return nil, r.err

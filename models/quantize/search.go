@@ -366,10 +366,7 @@ func (s *searcher) bound(ctx context.Context) (
 
 // lowest reports whether nothing can be made smaller.
 func (s *searcher) lowest() bool {
-	for _, g := range s.groups {
-		if g.bytes[g.rung] > slices.Min(g.bytes) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(s.groups, func(g *group) bool {
+		return g.bytes[g.rung] > slices.Min(g.bytes)
+	})
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -142,10 +143,7 @@ func (r *Repository) Push(ctx context.Context, m *store.Model, progress func(n i
 			return err
 		}
 	}
-	mediaType := m.Manifest.MediaType
-	if mediaType == "" {
-		mediaType = store.MediaManifest
-	}
+	mediaType := cmp.Or(m.Manifest.MediaType, store.MediaManifest)
 	desc := ocispec.Descriptor{MediaType: mediaType, Digest: digest.Digest(m.Digest),
 		Size: int64(len(m.Raw()))}
 	if err := r.repo.PushReference(ctx, desc, bytes.NewReader(m.Raw()), r.ref.Reference); err !=

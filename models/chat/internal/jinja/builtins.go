@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"cmp"
 	"fmt"
 	"math/big"
 	"strings"
@@ -215,10 +216,7 @@ func padded(s string, flag byte) string {
 	case !number:
 		return s
 	case flag == '-' || flag == '_':
-		bare := strings.TrimLeft(s, "0 ")
-		if bare == "" {
-			bare = "0"
-		}
+		bare := cmp.Or(strings.TrimLeft(s, "0 "), "0")
 		if flag == '_' {
 			return strings.Repeat(" ", len(s)-len(bare)) + bare
 		}

@@ -1,5 +1,7 @@
 package jinja
 
+import "slices"
+
 // contextual are the filters that jinja2 does not evaluate when it compiles.
 var contextual = map[string]bool{"map": true, "select": true, "reject": true, "selectattr": true,
 	"rejectattr": true, "random": true}
@@ -8,12 +10,7 @@ var contextual = map[string]bool{"map": true, "select": true, "reject": true, "s
 // when it compiles.
 func constant(x expr) bool {
 	all := func(xs []expr) bool {
-		for _, x := range xs {
-			if !constant(x) {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(xs, func(x expr) bool { return !constant(x) })
 	}
 	args := func(a *callArgs) bool {
 		return all(a.pos) && all(a.kw) && (a.more == nil || constant(a.more)) && (a.dict == nil ||

@@ -1,6 +1,9 @@
 package jinja
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // test is what may follow "is".
 type test struct {
@@ -14,13 +17,7 @@ var tests map[string]test
 func init() {
 	kind := func(names ...string) test {
 		return test{takes(""), func(_ call, v Value) Value {
-			name := typeName(v)
-			for _, n := range names {
-				if name == n {
-					return true
-				}
-			}
-			return false
+			return slices.Contains(names, typeName(v))
 		}}
 	}
 	text := func(is func(string) bool) test {

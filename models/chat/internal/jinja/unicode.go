@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -120,12 +121,7 @@ func rangesOf(s string) (out [][2]rune) {
 }
 
 func among(ranges [][2]rune, r rune) bool {
-	for _, x := range ranges {
-		if r >= x[0] && r <= x[1] {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(ranges, func(x [2]rune) bool { return r >= x[0] && r <= x[1] })
 }
 
 func isDecimal(r rune) bool { return unicode.Is(unicode.Nd, r) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -310,24 +311,11 @@ func (in *interp) equalLists(a, b *List, depth int) bool {
 	case a == b:
 		return true
 	case setLike(a.kind) && setLike(b.kind):
-		if len(a.Items) != len(b.Items) {
-			return false
-		}
-		for _, x := range a.Items {
-			if !in.contains(b, x) {
-				return false
-			}
-		}
-		return true
-	case a.kind != b.kind || a.kind == valuesView || len(a.Items) != len(b.Items):
-		return false
+		return len(a.Items) == len(b.Items) && !slices.ContainsFunc(a.Items,
+			func(v Value) bool { return !in.contains(b, v) })
 	}
-	for i, v := range a.Items {
-		if !in.equal(v, b.Items[i], depth+1) {
-			return false
-		}
-	}
-	return true
+	return a.kind == b.kind && a.kind != valuesView && slices.EqualFunc(a.Items, b.Items,
+		func(v, w Value) bool { return in.equal(v, w, depth+1) })
 }
 
 // less is Python's < (orEqual: <=) for numbers, strings and sequences of them.
