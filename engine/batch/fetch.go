@@ -19,14 +19,15 @@ const (
 	idlePause = time.Second     // between looks for work where nothing is heard
 )
 
-// next waits for a job: first in the lane that had the last one. It returns nil where ctx is done.
-func (w *Worker) next(ctx context.Context) (jetstream.Msg, lane) {
+// next waits for jobs, and returns at most n of one lane: of the one that had the last jobs, where
+// it has more. It returns none where ctx is done.
+func (w *Worker) next(ctx context.Context, n int) ([]jetstream.Msg, lane) {
 	for ctx.Err() == nil {
 		for i := range w.lanes {
 			at := (w.at + i) % len(w.lanes)
-			if m := w.fetch(w.lanes[at].consumer); m != nil {
+			if jobs := fetch(w.lanes[at].consumer, n); len(jobs) > 0 {
 				w.at = at
-				return m, w.lanes[at]
+				return jobs, w.lanes[at]
 			}
 		}
 		if time.Since(w.looked) > lanesAge {
@@ -47,16 +48,16 @@ func (w *Worker) next(ctx context.Context) (jetstream.Msg, lane) {
 	return nil, lane{}
 }
 
-// fetch takes a job from a consumer, nil if it has none now.
-func (w *Worker) fetch(c jetstream.Consumer) jetstream.Msg {
-	got, err := c.FetchNoWait(1)
+// fetch takes at most n jobs from a consumer, none if it has none now.
+func fetch(c jetstream.Consumer, n int) (jobs []jetstream.Msg) {
+	got, err := c.FetchNoWait(n)
 	if err != nil {
 		return nil // the queue is away: looked at again after a pause
 	}
-	var m jetstream.Msg
-	for m = range got.Messages() { //nolint:revive // one at most
+	for m := range got.Messages() {
+		jobs = append(jobs, m)
 	}
-	return m
+	return jobs
 }
 
 // look finds the streams of the models that are here. It reports whether there are others than
@@ -71,6 +72,7 @@ func (w *Worker) look(ctx context.Context) (changed bool) {
 	w.known = models
 	w.count.Unlock()
 	var lanes []lane
+	pulse := time.Hour
 	streams := w.q.js.ListStreams(ctx, jetstream.WithStreamListSubject(jobsSubject+">"))
 	for info := range streams.Info() {
 		name, digest := info.Config.Metadata["eyelet_model"], info.Config.Metadata["eyelet_digest"]
@@ -95,11 +97,13 @@ func (w *Worker) look(ctx context.Context) (changed bool) {
 				continue // being made: there the next time
 			}
 			lanes = append(lanes, lane{c, model})
+			pulse = min(pulse, c.CachedInfo().Config.AckWait/3)
 		}
 	}
 	if streams.Err() != nil {
 		return false
 	}
+	w.signs.tick.Reset(max(pulse/2, 10*time.Millisecond))
 	changed = len(lanes) != len(w.lanes)
 	for i := range lanes {
 		changed = changed || lanes[i].model != w.lanes[i].model

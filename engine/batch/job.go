@@ -1,11 +1,13 @@
 package batch
 
 import (
+	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -138,6 +140,19 @@ func checkID(id string) error {
 		return fmt.Errorf("%w: custom_id is not UTF-8", ErrLine)
 	}
 	return nil
+}
+
+// NewScanner returns a scanner of lines of requests, each of at most [MaxLine] bytes. The mark that
+// programs on Windows put before UTF-8 is no part of the first line.
+func NewScanner(r io.Reader) *bufio.Scanner {
+	const mark = "\xef\xbb\xbf"
+	in := bufio.NewReader(r)
+	if begin, _ := in.Peek(len(mark)); string(begin) == mark {
+		_, _ = in.Discard(len(mark)) // which were just seen
+	}
+	s := bufio.NewScanner(in)
+	s.Buffer(make([]byte, 64<<10), MaxLine)
+	return s
 }
 
 // ParseLine reads a line of OpenAI's batch format: an object with custom_id, method, url and body.

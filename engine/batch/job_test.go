@@ -3,6 +3,7 @@ package batch
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -63,4 +64,19 @@ func FuzzParseLine(f *testing.F) {
 			t.Errorf("%q comes back as %q, %v", it.ID, back.ID, err)
 		}
 	})
+}
+
+func TestAMarkOfUTF8IsNoPartOfTheFirstLine(t *testing.T) {
+	for text, want := range map[string][]string{
+		"\xef\xbb\xbf{}\n[]\n": {"{}", "[]"}, "\xef\xbb\xbf": nil, "": nil, "\xef\xbb": {"\xef\xbb"},
+		"{}": {"{}"}, "a\n\xef\xbb\xbfb": {"a", "\xef\xbb\xbfb"},
+	} {
+		var got []string
+		for s := NewScanner(strings.NewReader(text)); s.Scan(); {
+			got = append(got, s.Text())
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
 }

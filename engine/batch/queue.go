@@ -252,7 +252,8 @@ func Connect(ctx context.Context, url string, o ConnectOptions) (*Queue, error) 
 }
 
 func newQueue(nc *nats.Conn, replicas int, ackWait time.Duration) (*Queue, error) {
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(callTime))
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(callTime),
+		jetstream.WithPublishAsyncTimeout(callTime))
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 func TestEveryItemHasOneResult(t *testing.T) {
@@ -189,7 +191,7 @@ func TestPicturesAndBodiesTravel(t *testing.T) {
 			!bytes.Equal(r.Response.Body, large) {
 			t.Errorf("%v, %v", ok, err)
 		}
-		b, err := q.bucket(t.Context(), name)
+		b, err := q.bucket(t.Context(), name, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -427,5 +429,41 @@ func TestASlowWorkerTakesNoJobAhead(t *testing.T) {
 	close(release)
 	if count := <-result; count.OK != 12 {
 		t.Errorf("%+v", count)
+	}
+}
+
+// A worker that is late finds its batch dropped, and makes nothing of it again.
+func TestALateResultOfADroppedBatchLeavesNothing(t *testing.T) {
+	q := embedded(t, t.TempDir())
+	asked, release := make(chan struct{}), make(chan struct{})
+	end := work(t, q, func(context.Context, Task) (*Response, *Fault) {
+		close(asked)
+		<-release
+		return &Response{Status: 200, Body: json.RawMessage(`"` + strings.Repeat("x", 1<<20) +
+			`"`)}, nil
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var submitted sync.WaitGroup
+	submitted.Go(func() {
+		_, _ = q.Submit(ctx, Submission{Batch: "b", Items: numbered(1), Resolve: isToy})
+	})
+	<-asked
+	cancel()
+	submitted.Wait()
+	if err := q.Drop(t.Context(), "b"); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	for range 200 { // until the worker has let go of the job
+		if s, err := q.js.Stream(t.Context(), jobsStream+toy.key()); err == nil &&
+			s.CachedInfo().State.Msgs == 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	end()
+	if _, err := q.js.ObjectStore(t.Context(), bucketName+"b"); !errors.Is(err,
+		jetstream.ErrBucketNotFound) {
+		t.Errorf("the object store is there again: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	natsd "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -22,7 +23,7 @@ const (
 	bucketName    = "EYELET_"         // and the batch
 	jobsSubject   = "eyelet.jobs."    // key, slot, batch, hash of the id
 	resultSubject = "eyelet.results." // batch, hash of the id
-	doneSubject   = "eyelet.done."    // batch: the hash of an id whose result is stored now
+	doneSubject   = "eyelet.done."    // batch: hashes of ids whose results are stored now
 	wakeSubject   = "eyelet.wake"     // there is work
 	askSubject    = "eyelet.workers"  // who works, for what
 )
@@ -128,38 +129,67 @@ func (q *Queue) Drop(ctx context.Context, batch string) error {
 		return q.fault("removing results", err)
 	}
 	q.mu.Lock()
-	delete(q.buckets, batch)
 	delete(q.streams, batch)
 	q.mu.Unlock()
-	if err := q.js.DeleteObjectStore(ctx, bucketName+batch); err != nil && !errors.Is(err,
-		jetstream.ErrStreamNotFound) && !errors.Is(err, jetstream.ErrBucketNotFound) {
+	if err := q.dropObjects(ctx, batch); err != nil {
 		return q.fault("removing pictures", err)
 	}
 	return nil
 }
 
-// bucket is the object store of a batch, which is made if it is not there.
-func (q *Queue) bucket(ctx context.Context, batch string) (jetstream.ObjectStore, error) {
+// bucket is the object store of a batch; it is made if it is not there and make says so.
+func (q *Queue) bucket(ctx context.Context, batch string,
+	make bool) (jetstream.ObjectStore, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if b := q.buckets[batch]; b != nil {
 		return b, nil
 	}
 	b, err := q.js.ObjectStore(ctx, bucketName+batch)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
+	if make && errors.Is(err, jetstream.ErrBucketNotFound) {
 		b, err = q.js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: bucketName + batch,
 			Replicas: q.replicas})
 	}
 	if err != nil {
 		return nil, q.fault("the object store", err)
 	}
+	if len(q.buckets) >= mostKnown {
+		clear(q.buckets)
+	}
 	q.buckets[batch] = b
 	return b, nil
 }
 
+// mostKnown is how many batches are remembered with what the queue holds of them: a worker may live
+// through many.
+const mostKnown = 64
+
+// putResult stores the large body of a result. A batch that is over gets no object store again: the
+// error wraps ErrStreamNotFound.
+func (q *Queue) putResult(ctx context.Context, batch, name string, data []byte) error {
+	err := q.put(ctx, batch, name, data)
+	if (err == nil || errors.Is(err, jetstream.ErrNoStreamResponse)) && q.over(ctx, batch) {
+		_ = q.dropObjects(ctx, batch) // which Drop may have removed before they were made
+		return q.fault("storing "+name, jetstream.ErrStreamNotFound)
+	}
+	return err
+}
+
+// dropObjects removes the object store of a batch, if there is one.
+func (q *Queue) dropObjects(ctx context.Context, batch string) error {
+	q.mu.Lock()
+	delete(q.buckets, batch)
+	q.mu.Unlock()
+	err := q.js.DeleteObjectStore(ctx, bucketName+batch)
+	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrBucketNotFound) {
+		return nil
+	}
+	return err
+}
+
 // put stores an object, unless it is there already.
 func (q *Queue) put(ctx context.Context, batch, name string, data []byte) error {
-	b, err := q.bucket(ctx, batch)
+	b, err := q.bucket(ctx, batch, true)
 	if err != nil {
 		return err
 	}
@@ -180,12 +210,12 @@ var errGone = errors.New("batch: the object is gone")
 
 // get reads an object of at most most bytes.
 func (q *Queue) get(ctx context.Context, batch, name string, most int64) ([]byte, error) {
-	b, err := q.bucket(ctx, batch)
-	if err != nil {
-		return nil, err
+	b, err := q.bucket(ctx, batch, false)
+	var o jetstream.ObjectResult
+	if err == nil {
+		o, err = b.Get(ctx, name)
 	}
-	o, err := b.Get(ctx, name)
-	if errors.Is(err, jetstream.ErrObjectNotFound) {
+	if errors.Is(err, jetstream.ErrObjectNotFound) || errors.Is(err, jetstream.ErrBucketNotFound) {
 		return nil, fmt.Errorf("%w: %s", errGone, name)
 	}
 	if err != nil {
@@ -204,7 +234,7 @@ func (q *Queue) get(ctx context.Context, batch, name string, most int64) ([]byte
 
 // forget removes an object. That it fails costs room until the batch is dropped, and no more.
 func (q *Queue) forget(ctx context.Context, batch, name string) {
-	if b, err := q.bucket(ctx, batch); err == nil {
+	if b, err := q.bucket(ctx, batch, false); err == nil {
 		_ = b.Delete(ctx, name)
 	}
 }
@@ -219,35 +249,65 @@ type stored struct {
 
 // keep stores the result of an item. One that is there already stays, and is no error.
 func (q *Queue) keep(ctx context.Context, batch string, r stored) error {
-	if r.Response != nil && len(r.Response.Body) > inlineMost {
+	if isLarge(r) {
 		response := *r.Response
 		r.Object = "result-" + hashOf(r.CustomID)
-		if err := q.put(ctx, batch, r.Object, response.Body); err != nil {
+		if err := q.putResult(ctx, batch, r.Object, response.Body); err != nil {
 			return err
 		}
 		response.Body = nil
 		r.Response = &response
 	}
+	m, err := q.resultMessage(batch, r)
+	if err != nil {
+		return err
+	}
+	_, err = q.js.PublishMsg(ctx, m)
+	if err != nil && !isDouble(err) {
+		return q.fault("storing a result", err)
+	}
+	q.hint(ctx, batch, []stored{r}, []bool{err != nil})
+	return nil
+}
+
+// isLarge reports whether the body of a response lies in the object store.
+func isLarge(r stored) bool { return r.Response != nil && len(r.Response.Body) > inlineMost }
+
+// resultMessage is a result, without a large body, as it is published.
+func (q *Queue) resultMessage(batch string, r stored) (*nats.Msg, error) {
 	data, err := json.Marshal(r)
 	if err != nil {
-		return fmt.Errorf("batch: %w", err)
+		return nil, fmt.Errorf("batch: %w", err)
 	}
 	if r.Error == nil { // a reason may take of what is kept free
 		if err := q.fits(len(data), false); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	hash := hashOf(r.CustomID)
-	if _, err := q.js.Publish(ctx, resultSubject+batch+"."+hash, data); err != nil &&
-		!isDouble(err) {
-		return q.fault("storing a result", err)
+	return &nats.Msg{Subject: resultSubject + batch + "." + hashOf(r.CustomID), Data: data}, nil
+}
+
+// hint tells the submitter of a batch which items have their results now, and which of these are
+// answers. taken marks results whose place was taken: of those the first one stays. Who misses a
+// hint looks.
+func (q *Queue) hint(ctx context.Context, batch string, list []stored, taken []bool) {
+	var text []byte
+	for i, r := range list {
+		hash := hashOf(r.CustomID)
+		if taken[i] {
+			var ok bool
+			var err error
+			if r, _, ok, err = q.find(ctx, batch, hash); err != nil || !ok {
+				continue
+			}
+		}
+		state := "f"
+		if r.OK() {
+			state = "k"
+		}
+		text = append(append(append(text, state...), hash...), ' ')
 	}
-	state := "f"
-	if r.OK() {
-		state = "k"
-	}
-	_ = q.nc.Publish(doneSubject+batch, []byte(state+hash)) // a hint: who misses it looks
-	return nil
+	_ = q.nc.Publish(doneSubject+batch, text)
 }
 
 // over reports whether a batch has no place for results any more, so that nobody wants them.
@@ -278,6 +338,9 @@ func (q *Queue) resultsOf(ctx context.Context, batch string) (jetstream.Stream, 
 		return nil, err
 	}
 	q.mu.Lock()
+	if len(q.streams) >= mostKnown {
+		clear(q.streams)
+	}
 	q.streams[batch] = s
 	q.mu.Unlock()
 	return s, nil

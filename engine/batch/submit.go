@@ -16,11 +16,13 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 )
@@ -81,8 +83,8 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (Count, error) {
 	}
 	b.resuming = known > 0
 	hints, err := q.nc.Subscribe(doneSubject+s.Batch, func(m *nats.Msg) {
-		if len(m.Data) > 1 {
-			b.release(string(m.Data[1:]), m.Data[0] == 'k', false)
+		for hint := range strings.FieldsSeq(string(m.Data)) {
+			b.release(hint[1:], hint[0] == 'k', false)
 		}
 	})
 	if err != nil {
@@ -94,9 +96,8 @@ func (q *Queue) Submit(ctx context.Context, s Submission) (Count, error) {
 	sweeping.Go(func() { b.sweep(ctx) })
 	defer sweeping.Wait()
 	defer stop()
-	err = b.feed(ctx)
-	for err == nil && b.left() > 0 {
-		err = b.wait(ctx)
+	if err = b.feed(ctx); err == nil {
+		err = b.until(ctx, 0)
 	}
 	b.tidy(ctx)
 	b.mu.Lock()
@@ -110,6 +111,8 @@ type submitter struct {
 	Submission
 	resuming bool
 	streams  map[string]bool // keys of models whose streams are there
+	sent     []sentJob       // jobs that may not have arrived yet
+	sentAt   time.Time       // when the first of them was sent
 
 	mu      sync.Mutex
 	pending map[string]*pending // items under way, by hash
@@ -117,12 +120,30 @@ type submitter struct {
 	objects map[string]int      // in the object store: how many pending items need them
 	count   Count
 	news    time.Time     // when an item last got its result
-	freed   chan struct{} // has a token when pending may have become smaller
+	enough  int           // so few pending items are waited for
+	freed   chan struct{} // has a token when there may be no more than enough
 }
+
+// sentJob is a job on its way into the queue.
+type sentJob struct {
+	item    Item // without its body
+	message *nats.Msg
+	arrival jetstream.PubAckFuture
+}
+
+const (
+	// The share of the window that becomes free before the submitter goes on: jobs go into the
+	// queue in groups, for each way to it and back costs as much as some jobs.
+	windowShare = 4
+	// bounds of a group of jobs, which somebody waits for
+	mostSent = 64
+	sentTime = 50 * time.Millisecond
+)
 
 // pending is an item under way.
 type pending struct {
 	message *nats.Msg // nil before it is published
+	queued  bool      // the job has arrived, or a fault in its place
 	since   time.Time
 	objects []string
 	bytes   int64
@@ -134,13 +155,24 @@ func (b *submitter) left() int {
 	return len(b.pending)
 }
 
-// wait waits until an item may have got its result.
-func (b *submitter) wait(ctx context.Context) error {
-	select {
-	case <-b.freed:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// until waits until no more than n items are pending.
+func (b *submitter) until(ctx context.Context, n int) error {
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
+	for {
+		b.mu.Lock()
+		b.enough = n
+		left := len(b.pending)
+		b.mu.Unlock()
+		if left <= n {
+			return nil
+		}
+		select {
+		case <-b.freed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
@@ -169,6 +201,9 @@ func (b *submitter) release(hash string, ok, known bool) {
 	if b.Done != nil {
 		b.Done(ok, known)
 	}
+	if len(b.pending) > b.enough {
+		return
+	}
 	select {
 	case b.freed <- struct{}{}:
 	default:
@@ -196,8 +231,13 @@ func (b *submitter) one(ctx context.Context, item Item) error {
 	if err := checkID(item.ID); err != nil {
 		return err
 	}
-	for b.left() >= b.Window {
-		if err := b.wait(ctx); err != nil {
+	if b.left() >= b.Window {
+		if err := b.until(ctx, b.Window-max(b.Window/windowShare, 1)); err != nil {
+			return err
+		}
+	}
+	if len(b.sent) > 0 && (len(b.sent) >= mostSent || time.Since(b.sentAt) > sentTime) {
+		if err := b.settle(ctx); err != nil {
 			return err
 		}
 	}
@@ -232,9 +272,15 @@ func (b *submitter) one(ctx context.Context, item Item) error {
 	if fault == nil {
 		return nil
 	}
+	return b.fail(ctx, item, fault)
+}
+
+// fail stores a fault as the result of an item.
+func (b *submitter) fail(ctx context.Context, item Item, fault *Fault) error {
+	defer b.inQueue(item.ID)
 	return b.retry(ctx, func() error {
-		return untilRoom(b.q.keep(ctx, b.Batch, stored{Result: Result{ID: resultID(b.Batch, hash),
-			CustomID: item.ID, Error: fault}}))
+		return untilRoom(b.q.keep(ctx, b.Batch, stored{Result: Result{
+			ID: resultID(b.Batch, hashOf(item.ID)), CustomID: item.ID, Error: fault}}))
 	})
 }
 
@@ -299,10 +345,13 @@ func (b *submitter) publish(ctx context.Context, item Item, hash string,
 	_, _ = io.WriteString(slot, affine)
 	message := &nats.Msg{Subject: fmt.Sprintf("%s%s.%d.%s.%s", jobsSubject, m.key(),
 		slot.Sum32()%slots, b.Batch, hash), Data: data}
-	if fault, err := b.roomFor(ctx, func() error {
-		return b.send(ctx, message)
-	}); fault != nil || err != nil {
-		return fault, err
+	if err := b.start(item, message); err != nil {
+		if fault, err := b.roomFor(ctx, func() error {
+			return b.send(ctx, message)
+		}); fault != nil || err != nil {
+			return fault, err
+		}
+		b.inQueue(item.ID)
 	}
 	b.mu.Lock()
 	p.message = message
@@ -315,6 +364,57 @@ func (b *submitter) publish(ctx context.Context, item Item, hash string,
 	return nil, nil
 }
 
+// start publishes a job without waiting until it is stored.
+func (b *submitter) start(item Item, m *nats.Msg) error {
+	if err := b.q.fits(len(m.Data), false); err != nil {
+		return err
+	}
+	arrival, err := b.q.js.PublishMsgAsync(m)
+	if err != nil {
+		return err
+	}
+	if len(b.sent) == 0 {
+		b.sentAt = time.Now()
+	}
+	item.Body = nil
+	b.sent = append(b.sent, sentJob{item, m, arrival})
+	return nil
+}
+
+// settle waits until the jobs on their way are stored, and wakes the workers. One that did not
+// arrive is sent again.
+func (b *submitter) settle(ctx context.Context) error {
+	sent := b.sent
+	b.sent = nil
+	if len(sent) == 0 {
+		return nil
+	}
+	var lost []sentJob
+	for _, s := range sent {
+		if err := arrived(ctx, s.arrival); err == nil || isDouble(err) {
+			b.inQueue(s.item.ID)
+		} else {
+			lost = append(lost, s)
+		}
+	}
+	b.wake()
+	for _, s := range lost {
+		fault, err := b.roomFor(ctx, func() error { return b.send(ctx, s.message) })
+		if err == nil && fault != nil {
+			err = b.fail(ctx, s.item, fault)
+		}
+		if err != nil {
+			return err
+		}
+		b.inQueue(s.item.ID)
+	}
+	return nil
+}
+
+// wake wakes workers that have nothing to do. They look now and then, whether they hear this or
+// not.
+func (b *submitter) wake() { _ = b.q.nc.Publish(wakeSubject, nil) }
+
 // send publishes a job and wakes a worker. One that waits already is no error.
 func (b *submitter) send(ctx context.Context, m *nats.Msg) error {
 	if err := b.q.fits(len(m.Data), false); err != nil {
@@ -323,7 +423,7 @@ func (b *submitter) send(ctx context.Context, m *nats.Msg) error {
 	if _, err := b.q.js.PublishMsg(ctx, m); err != nil && !isDouble(err) {
 		return b.q.fault("submitting", err)
 	}
-	_ = b.q.nc.Publish(wakeSubject, nil) // workers look now and then, whether they hear this or not
+	b.wake()
 	return nil
 }
 
@@ -395,7 +495,7 @@ func (b *submitter) object(ctx context.Context, p *pending, name string,
 	data []byte) (*Fault, error) {
 	for {
 		b.mu.Lock()
-		fits := b.bytes == p.bytes || b.bytes+int64(len(data)) <= b.Bytes
+		fits, left := b.bytes == p.bytes || b.bytes+int64(len(data)) <= b.Bytes, len(b.pending)
 		if fits {
 			b.bytes += int64(len(data))
 			p.bytes += int64(len(data))
@@ -406,7 +506,7 @@ func (b *submitter) object(ctx context.Context, p *pending, name string,
 		if fits {
 			break
 		}
-		if err := b.wait(ctx); err != nil {
+		if err := b.until(ctx, left-1); err != nil {
 			return nil, err
 		}
 	}
@@ -414,20 +514,43 @@ func (b *submitter) object(ctx context.Context, p *pending, name string,
 }
 
 // roomFor does what needs room in the queue's store. Where there is none it waits for other items
-// to make some; an item for which there is none although no other is under way has a fault.
+// to make some; an item for which there is none although no other is in the queue has a fault.
 func (b *submitter) roomFor(ctx context.Context, do func() error) (*Fault, error) {
 	for {
 		err := b.retry(ctx, do)
 		if !errors.Is(err, ErrNoRoom) {
 			return nil, err
 		}
-		if b.left() <= 1 {
+		b.mu.Lock()
+		left, queued := len(b.pending), 0
+		for _, p := range b.pending {
+			if p.queued {
+				queued++
+			}
+		}
+		b.mu.Unlock()
+		if queued == 0 && len(b.sent) == 0 {
 			return &Fault{"no_room", err.Error()}, nil
 		}
-		if err := b.wait(ctx); err != nil {
+		if queued == 0 { // it can be that those on their way find no room either
+			if err := b.settle(ctx); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if err := b.until(ctx, left-1); err != nil {
 			return nil, err
 		}
 		b.tidy(ctx)
+	}
+}
+
+// inQueue notes that the job of an item, or a fault in its place, is in the queue.
+func (b *submitter) inQueue(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p := b.pending[hashOf(id)]; p != nil {
+		p.queued = true
 	}
 }
 

@@ -65,7 +65,11 @@ type Worker struct {
 
 	places chan struct{} // has a token for each task that is being answered
 	ahead  chan struct{} // has one for each job that waits for a place
-	quick  atomic.Bool   // whether the last answer came soon
+	took   atomic.Int64  // nanoseconds of an answer, a moving mean; 0 before the first
+
+	signs      signs
+	unanswered atomic.Int64    // jobs that were fetched and have no answer yet
+	results    chan *jobResult // to whom stores them
 
 	// What follows is used by the one goroutine that looks for jobs.
 	lanes   []lane
@@ -90,6 +94,10 @@ const (
 	// because some milliseconds without work count. Where answers take longer, a job that waits
 	// here would be one that an idle worker elsewhere does not get.
 	quickAnswer = time.Second
+	// So long may the work on the jobs take that are fetched at a time beyond one, and no more than
+	// mostFetched are: each look for jobs costs as much as several of them.
+	fetchedTime = 250 * time.Millisecond
+	mostFetched = 32
 )
 
 // NewWorker makes a worker. Run starts it.
@@ -102,7 +110,8 @@ func NewWorker(q *Queue, o WorkerOptions) *Worker {
 	}
 	return &Worker{q: q, WorkerOptions: o, places: make(chan struct{}, o.Parallel),
 		ahead: make(chan struct{}, o.Parallel), refused: map[string]bool{},
-		wake: make(chan struct{}, 1)}
+		wake: make(chan struct{}, 1), results: make(chan *jobResult),
+		signs: signs{due: map[jetstream.Msg]bool{}}}
 }
 
 // Run carries out jobs until ctx is done. Those in hand are then given back at once. It returns an
@@ -177,10 +186,16 @@ func (q *Queue) Workers(ctx context.Context, d time.Duration) ([]WorkerState, er
 // loop fetches jobs and carries each out beside the others. What a job needs of the queue, before
 // and after its answer, is done while others are answered.
 func (w *Worker) loop(ctx context.Context) {
-	var tasks sync.WaitGroup
+	var beside, tasks sync.WaitGroup
+	defer func() { _ = w.q.nc.FlushTimeout(lastTime) }() // what was given back
+	defer beside.Wait()
+	w.signs.tick = time.NewTicker(time.Hour) // until there are lanes
+	beside.Go(func() { w.signs.give(ctx) })
+	beside.Go(func() { w.store(ctx) })
+	defer close(w.results)
 	defer tasks.Wait()
 	// Bounds the jobs whose results wait to be stored, as while the queue is away.
-	hand := make(chan struct{}, 2*w.Parallel+cap(w.ahead))
+	hand := make(chan struct{}, 2*w.group()+cap(w.places)+cap(w.ahead))
 	take := func(room chan struct{}) bool {
 		select {
 		case room <- struct{}{}:
@@ -189,23 +204,59 @@ func (w *Worker) loop(ctx context.Context) {
 			return false
 		}
 	}
+	var jobs []jetstream.Msg
+	var from lane
+	defer func() {
+		for _, m := range jobs {
+			w.leave(m.Nak)
+		}
+	}()
 	for take(hand) {
 		wait := w.places
-		if w.quick.Load() {
+		if took := w.took.Load(); took > 0 && took < int64(quickAnswer) {
 			wait = w.ahead
 		}
 		if !take(wait) {
 			return
 		}
-		m, from := w.next(ctx)
-		if m == nil {
-			return
+		if len(jobs) == 0 {
+			if jobs, from = w.next(ctx, w.several()); len(jobs) == 0 {
+				return
+			}
+			w.unanswered.Add(int64(len(jobs)))
+			w.signs.begin(jobs)
 		}
+		m, model := jobs[0], from.model
+		jobs = jobs[1:]
 		tasks.Go(func() {
 			defer func() { <-hand }()
-			w.work(ctx, m, from, wait)
+			defer w.signs.end(m)
+			w.work(ctx, m, model, wait)
 		})
 	}
+}
+
+// several is how many jobs to fetch at a time: as many as are soon done.
+func (w *Worker) several() int {
+	took := w.took.Load()
+	if took == 0 || took >= int64(quickAnswer) {
+		return 1
+	}
+	return int(min(max(int64(fetchedTime)*int64(w.Parallel)/took, 1), mostFetched))
+}
+
+// answered takes the time of an answer into the mean.
+func (w *Worker) answered(took time.Duration) {
+	if old := w.took.Load(); old > 0 {
+		took = (3*time.Duration(old) + took) / 4
+	}
+	w.took.Store(int64(max(took, 1)))
+}
+
+// leave counts a job as one without an answer to come, and tells the queue so.
+func (w *Worker) leave(tell func() error) {
+	w.unanswered.Add(-1)
+	_ = tell() // who hears nothing gives the job to another worker after a while
 }
 
 // place is what a job holds while it is being answered, or waits for that.
@@ -239,7 +290,7 @@ func (p *place) leave() {
 
 // work carries out one job: it ends with its result stored and the job acknowledged, or with the
 // job given back. wait is the channel that has a token for it.
-func (w *Worker) work(ctx context.Context, m jetstream.Msg, from lane, wait chan struct{}) {
+func (w *Worker) work(ctx context.Context, m jetstream.Msg, model Model, wait chan struct{}) {
 	at := &place{w, wait}
 	defer at.leave()
 	w.count.Lock()
@@ -261,15 +312,13 @@ func (w *Worker) work(ctx context.Context, m jetstream.Msg, from lane, wait chan
 	}
 	if err != nil {
 		w.Log("a job in the queue is none, and is thrown away: " + err.Error())
-		_ = m.Term()
+		w.leave(m.Term)
 		return
 	}
-	alive := beat(ctx, m, from.consumer.CachedInfo().Config.AckWait/3)
-	defer alive()
 	if meta.NumDelivered > 1 {
 		if _, _, ok, err := w.q.find(ctx, j.Batch, hashOf(j.ID)); ok ||
 			errors.Is(err, jetstream.ErrStreamNotFound) {
-			_ = m.Ack() // it was done, or the batch is over
+			w.leave(m.Ack) // it was done, or the batch is over
 			return
 		}
 	}
@@ -279,13 +328,12 @@ func (w *Worker) work(ctx context.Context, m jetstream.Msg, from lane, wait chan
 	if meta.NumDelivered > uint64(max(j.Tries, 1)+deaths) {
 		r.Error = &Fault{"worker_lost",
 			fmt.Sprintf("the job was given to workers %d times, and none of them lived to answer it", meta.NumDelivered-1)}
-	} else if r.Response, r.Error, err = w.answer(ctx, j, from.model, at); ctx.Err() != nil {
-		_ = m.Nak()
-		_ = w.q.nc.FlushTimeout(time.Second)
+	} else if r.Response, r.Error, err = w.answer(ctx, j, model, at); ctx.Err() != nil {
+		w.leave(m.Nak)
 		return
 	} else if errors.Is(err, errGone) {
 		if _, _, ok, _ := w.q.find(ctx, j.Batch, hashOf(j.ID)); ok {
-			_ = m.Ack()
+			w.leave(m.Ack)
 			return
 		}
 		r.Error = &Fault{"bad_picture", err.Error()}
@@ -294,81 +342,21 @@ func (w *Worker) work(ctx context.Context, m jetstream.Msg, from lane, wait chan
 	}
 	at.leave()
 	if !last && (err != nil || passes(r.Response)) {
-		_ = m.NakWithDelay(firstWait << min(meta.NumDelivered-1, 6))
+		w.leave(func() error {
+			return m.NakWithDelay(firstWait << min(meta.NumDelivered-1, 6))
+		})
 		return
 	}
-	if w.keep(ctx, j, r) {
-		_ = m.Ack()
-	} else {
-		_ = m.Nak()
-	}
+	w.unanswered.Add(-1)
+	ended := make(chan struct{})
+	w.results <- &jobResult{m: m, job: j, stored: r, ended: ended}
+	<-ended
 }
 
 // passes reports whether a response is a failure that can pass.
 func passes(r *Response) bool {
 	return r != nil && (r.Status >= 500 || r.Status == http.StatusTooManyRequests ||
 		r.Status == http.StatusRequestTimeout)
-}
-
-// keep stores a result, however long the queue is away or full. It gives up where ctx is done.
-func (w *Worker) keep(ctx context.Context, j job, r stored) bool {
-	store := func() error {
-		err := w.q.keep(ctx, j.Batch, r)
-		if (errors.Is(err, jetstream.ErrNoStreamResponse) ||
-			errors.Is(err, jetstream.ErrStreamNotFound)) && w.q.over(ctx, j.Batch) {
-			return nil // nobody wants it
-		}
-		return err
-	}
-	small := r.Response == nil || len(r.Response.Body) <= inlineMost
-	err := w.q.retry(ctx, w.tell, func() error {
-		err := store()
-		if small { // what is in its place may go
-			err = untilRoom(err)
-		}
-		return err
-	})
-	if errors.Is(err, ErrNoRoom) && ctx.Err() == nil {
-		// The store takes no answer of this size; a reason is shorter.
-		r.Response, r.Object = nil, ""
-		r.Error = &Fault{"no_room", "the queue has no room for the answer"}
-		err = w.q.retry(ctx, w.tell, func() error { return untilRoom(store()) })
-	}
-	if err != nil && ctx.Err() == nil {
-		w.Log("a result cannot be stored: " + err.Error())
-		time.Sleep(firstWait)
-	}
-	return err == nil
-}
-
-// tell logs what the worker waits for, now and then.
-func (w *Worker) tell(err error) {
-	now := time.Now().UnixNano()
-	if last := w.told.Load(); now-last > int64(tellTime) && w.told.CompareAndSwap(last, now) {
-		w.Log(err.Error() + "; waiting")
-	}
-}
-
-// tellTime is how often a wait is told of.
-const tellTime = 30 * time.Second
-
-// beat tells the queue that a job is being worked on, until the returned function is called.
-func beat(ctx context.Context, m jetstream.Msg, every time.Duration) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var over sync.WaitGroup
-	over.Go(func() {
-		tick := time.NewTicker(max(every, 10*time.Millisecond))
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				_ = m.InProgress() // while the queue is away nothing can be said
-			}
-		}
-	})
-	return func() { cancel(); over.Wait() }
 }
 
 // check refuses a job that does not fit its subject, which somebody else has put there.
@@ -417,7 +405,7 @@ func (w *Worker) answer(ctx context.Context, j job, model Model,
 	}
 	began := time.Now()
 	r, fault := w.Answer(ctx, t)
-	w.quick.Store(time.Since(began) < quickAnswer)
+	w.answered(time.Since(began))
 	return r, fault, nil
 }
 

@@ -4,11 +4,15 @@
 //	go run ./scripts/bench-batch                 # queue: 10,000 pictures through the embedded queue and without one, in turns
 //	go run ./scripts/bench-batch -mode workers   # two workers pinned to a core each, against one pinned to one core
 //
+//	go run ./scripts/bench-batch -mode sizing -model M.gguf -mmproj P.gguf -items 32   # pictures and tokens a day
+//
 // "queue" asks the same in portions, by turns through the queue and past it, in one process and
 // with the same model, and prints the ratio of the throughputs and how much memory the process took
 // after each portion. "workers" runs build/bin/eyelet, or what -eyelet names, as a queue, workers
-// and submitter of their own, on Linux; the submitter and the queue share the machine with the
-// workers, as they would on one of a site's. Run both on a quiet machine.
+// and submitter of their own, on Linux. Submitter and queue have the cores of the workers and no
+// others, so that one worker shares its core with them as two do; what each of them computed is
+// printed. "sizing" runs "eyelet batch" over photos of -size pixels that are new to it. Run all on
+// a quiet machine.
 package main
 
 import (
@@ -23,9 +27,7 @@ import (
 	"image/png"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
@@ -45,6 +47,10 @@ import (
 
 type options struct {
 	mode     string
+	model    string // of the mode sizing, as are the next three
+	mmproj   string
+	size     int // pixels of a picture
+	tokens   int // of an answer
 	items    int
 	portions int
 	parallel int
@@ -55,7 +61,11 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.mode, "mode", "queue", "queue or workers")
+	flag.StringVar(&o.mode, "mode", "queue", "queue, workers or sizing")
+	flag.StringVar(&o.model, "model", "", "of the mode sizing: GGUF `file` (default: the built-in)")
+	flag.StringVar(&o.mmproj, "mmproj", "", "of the mode sizing: its projector's `file`")
+	flag.IntVar(&o.size, "size", 1024, "of the mode sizing: pixels of a picture, each way")
+	flag.IntVar(&o.tokens, "tokens", 16, "of the mode sizing: tokens of an answer")
 	flag.IntVar(&o.items, "items", 10_000, "pictures")
 	flag.IntVar(&o.portions, "portions", 10, "of the mode queue: portions, each asked both ways")
 	flag.IntVar(&o.parallel, "parallel", engine.DefaultParallel,
@@ -78,13 +88,18 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	fmt.Printf("drawing %d pictures\n", 2*o.items)
 	pictures := filepath.Join(dir, "pictures")
-	// each way has its own, so that none finds a picture in the cache
-	if err := draw(pictures, 2*o.items); err != nil {
+	n, pixels := 2*o.items, smallPicture // each way has its own, so that none finds one in the cache
+	if o.mode == "sizing" {
+		n, pixels = o.items, o.size
+	}
+	fmt.Printf("drawing %d pictures\n", n)
+	if err := draw(pictures, n, pixels); err != nil {
 		return err
 	}
 	switch o.mode {
+	case "sizing":
+		return sizing(ctx, o, dir, pictures)
 	case "queue":
 		return queue(ctx, o, dir, pictures)
 	case "workers":
@@ -93,23 +108,26 @@ func run(ctx context.Context, o options) (err error) {
 	return fmt.Errorf("there is no mode %q", o.mode)
 }
 
-// draw writes pictures of 64 pixels, no two the same.
-func draw(dir string, n int) error {
+// smallPicture is how many pixels wide and high the pictures of the modes queue and workers are.
+const smallPicture = 64
+
+// draw writes square pictures of so many pixels each way, no two the same.
+func draw(dir string, n, pixels int) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range n {
-		m := image.NewRGBA(image.Rect(0, 0, 64, 64))
+		m := image.NewRGBA(image.Rect(0, 0, pixels, pixels))
 		back, front := color.RGBA{uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(i), 255},
 			color.RGBA{uint8(rng.Uint32()), uint8(rng.Uint32()), uint8(i >> 8), 255}
-		x, y := rng.IntN(40), rng.IntN(40)
-		for p := range 64 * 64 {
+		x, y := rng.IntN(pixels*5/8), rng.IntN(pixels*5/8)
+		for p := range pixels * pixels {
 			c := back
-			if p%64 >= x && p%64 < x+24 && p/64 >= y && p/64 < y+24 {
+			if p%pixels >= x && p%pixels < x+pixels*3/8 && p/pixels >= y && p/pixels < y+pixels*3/8 {
 				c = front
 			}
-			m.Set(p%64, p/64, c)
+			m.SetRGBA(p%pixels, p/pixels, c)
 		}
 		var b bytes.Buffer
 		if err := png.Encode(&b, m); err != nil {
@@ -287,87 +305,4 @@ func resident() int64 {
 	}
 	pages, _ := strconv.ParseInt(fields[1], 10, 64)
 	return pages * int64(os.Getpagesize())
-}
-
-// workers compares two pinned workers with one: one, two, two, one, so that a drift of the machine
-// hits both.
-func workers(ctx context.Context, o options, dir, pictures string) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	address := l.Addr().String()
-	l.Close()
-	program, err := filepath.Abs(o.eyelet)
-	if err != nil {
-		return err
-	}
-	start := func(args ...string) (*exec.Cmd, error) {
-		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-		cmd.Stderr = os.Stderr
-		return cmd, cmd.Start()
-	}
-	end := func(cmd *exec.Cmd) {
-		_ = cmd.Process.Signal(os.Interrupt)
-		_ = cmd.Wait()
-	}
-	q, err := start(program, "queue", "-q", "--store", filepath.Join(dir, "store"), "--listen",
-		address)
-	if err != nil {
-		return err
-	}
-	defer end(q)
-	var times [3]time.Duration
-	for round, n := range []int{1, 2, 2, 1} {
-		var running []*exec.Cmd
-		for i := range n {
-			w, err := start("taskset", "-c", strconv.Itoa(i), program, "worker", "-q", "--nats",
-				"nats://"+address, "-t", "1", "--parallel", strconv.Itoa(o.parallel), "--folder",
-				pictures)
-			if err != nil {
-				return err
-			}
-			running = append(running, w)
-		}
-		submit := func(list, out string) error {
-			cmd := exec.CommandContext(ctx, program, "batch", "-q", "--list", list, "-o", out,
-				"--prompt", "What color is the background?", "--nats", "nats://"+address,
-				"--by-path")
-			cmd.Stderr = os.Stderr
-			return cmd.Run()
-		}
-		warm := filepath.Join(dir, "warm.txt")
-		all := filepath.Join(dir, "all.txt")
-		if err := errors.Join(listed(warm, pictures, min(64, o.items)),
-			listed(all, pictures, o.items)); err != nil {
-			return err
-		}
-		// loads the models
-		if err := submit(warm, filepath.Join(dir, fmt.Sprintf("warm%d.csv", round))); err != nil {
-			return err
-		}
-		began := time.Now()
-		if err := submit(all, filepath.Join(dir, fmt.Sprintf("all%d.csv", round))); err != nil {
-			return err
-		}
-		took := time.Since(began)
-		times[n] += took
-		fmt.Printf("%d of 4: %d pinned: %.1f pictures a second\n", round+1, n,
-			float64(o.items)/took.Seconds())
-		for _, w := range running {
-			end(w)
-		}
-	}
-	fmt.Printf("two workers: %.2f times the throughput of one\n",
-		times[1].Seconds()/times[2].Seconds())
-	return nil
-}
-
-// listed writes the names of the first n pictures to a file.
-func listed(path, pictures string, n int) error {
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintln(&b, name(pictures, i))
-	}
-	return os.WriteFile(path, []byte(b.String()), 0o600)
 }

@@ -20,7 +20,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
-	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/batch"
 )
 
@@ -312,7 +311,7 @@ func (r *batchRun) work() error {
 	count, err := r.queue.Submit(ctx, batch.Submission{
 		Batch: r.state.Batch, Items: r.items(), Resolve: r.resolve, ByPath: r.queue.Embedded() ||
 			r.o.byPath, Tries: r.o.tries,
-		Window: max(64, 4*r.o.spec.Parallel),
+		Window: max(128, 8*r.o.spec.Parallel),
 		Done: func(ok, known bool) {
 			if ok { // for what is said after Ctrl-C
 				r.count.OK++
@@ -394,23 +393,26 @@ func (r *batchRun) sum(failures string) error {
 		}
 		err := fmt.Errorf("%d of %d could not be answered (the first: %s); %s", r.count.Failed,
 			r.count.Items, r.firstFault, where)
-		return &cli.InputError{Err: r.kindOf(err), Remedy: "the same command asks about them again"}
+		return &cli.CommonError{Code: cli.CommonCode(r.exitCodes()), Err: &cli.InputError{Err: err,
+			Remedy: "the same command asks about them again"}}
 	}
 	return nil
 }
 
-// capacityFault is an error about items that all failed for want of memory, context or disk.
-type capacityFault struct{ error }
-
-// Unwrap gives it the exit code of its kind.
-func (capacityFault) Unwrap() error { return engine.ErrContextLength }
-
-// kindOf is an error about the items that failed, of the kind that these have in common.
-func (r *batchRun) kindOf(err error) error {
-	if r.codes["context_length_exceeded"]+r.codes["no_room"] == r.count.Failed {
-		return capacityFault{err}
+// exitCodes are those of what is wrong with the items that failed, as "eyelet run" would end with
+// each.
+func (r *batchRun) exitCodes() (codes []int) {
+	for code := range r.codes {
+		switch code {
+		case "context_length_exceeded", "no_room":
+			codes = append(codes, cli.ExitCapacity)
+		case "queue", "worker_lost", "server_error", "internal", "timeout", "overloaded":
+			codes = append(codes, cli.ExitFailure)
+		default:
+			codes = append(codes, cli.ExitInput)
+		}
 	}
-	return err
+	return codes
 }
 
 // discard removes the state of the batch, and what the queue of a site holds of it.
