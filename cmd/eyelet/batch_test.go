@@ -72,7 +72,8 @@ func TestABatchOfAFolder(t *testing.T) {
 func TestNamesThatJSONCannotHold(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for _, name := range []string{"a bad\xff.png", "b new\nline.png", "c ünï 写.png"} {
+	for _, name := range []string{"a bad\xff.png", "a bad\xfe.png", "b new\nline.png",
+		"c ünï 写.png"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(readFile(t, pinkStar)),
 			0o600); err != nil {
 			t.Skip(err)
@@ -80,7 +81,8 @@ func TestNamesThatJSONCannotHold(t *testing.T) {
 	}
 	out := filepath.Join(t.TempDir(), "out \xfe.jsonl")
 	if o := eyelet(t, "batch", dir, "-o", out, "--prompt", background); o.code != 0 ||
-		strings.Count(readFile(t, out), `"text":"pink"`) != 3 {
+		strings.Count(readFile(t, out), `"text":"pink"`) != 4 ||
+		!strings.Contains(readFile(t, out), `"a bad\\xfe.png"`) {
 		t.Errorf("%+v", o)
 	}
 	o := eyelet(t, "batch", dir, "-o", out, "--prompt", background, "--dry-run", "--json")
@@ -209,7 +211,7 @@ func TestWrongBatches(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	writeFile(t, dir+"/a.png", readFile(t, orange))
-	ours := writeFile(t, dir+"/in.jsonl", `{"image": "a.png"}`)
+	ours := writeFile(t, dir+"/in.jsonl", "\xef\xbb\xbf"+`{"image": "a.png"}`) // as of Windows
 	twice := writeFile(t, dir+"/twice/in.jsonl",
 		`{"id": "x", "question": "1?"}`+"\n"+`{"id": "x", "question": "2?"}`)
 	none := writeFile(t, dir+"/none.jsonl", "\n")

@@ -204,14 +204,15 @@ func TestAnInterruptedFolderRunGoesOn(t *testing.T) {
 func TestStrangeNamesAreAnsweredOnce(t *testing.T) {
 	t.Parallel()
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out.jsonl")
-	for _, name := range []string{"-v.png", "bad\xff\xfe.png", "new\nline.png", "quote\".png"} {
+	for _, name := range []string{"-v.png", "bad\xff\xfe.png", "bad\xfe\xff.png", "new\nline.png",
+		"quote\".png"} {
 		writeFile(t, filepath.Join(dir, name), readFile(t, orange))
 	}
 	for range 2 {
 		if o := eyelet(t, "run", "--image", dir, "--jsonl", out, background); o != (outcome{}) {
 			t.Fatalf("%+v", o)
 		}
-		if got := lines(t, out); len(got) != 4 {
+		if got := lines(t, out); len(got) != 5 {
 			t.Errorf("%d lines: %+v", len(got), got)
 		}
 	}

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -224,8 +223,7 @@ func (b *batches) requests(ctx context.Context, o *openai.Batch) iter.Seq2[int, 
 			return // as a file without lines, which is a fault of the batch
 		}
 		defer f.Close()
-		s := bufio.NewScanner(f)
-		s.Buffer(make([]byte, 64<<10), batch.MaxLine)
+		s := batch.NewScanner(f)
 		n := 0
 		for s.Scan() && ctx.Err() == nil {
 			n++

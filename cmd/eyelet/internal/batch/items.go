@@ -58,7 +58,7 @@ type batchLists struct {
 
 // add writes an entry.
 func (l *batchLists) add(e batchEntry) error {
-	e.ID = string([]rune(e.ID)) // names of files may be no UTF-8, which JSON knows alone
+	e.ID = pictures.NameText(e.ID)
 	if len(e.ID) > batch.MaxID {
 		e.Name = cmp.Or(e.Name, e.ID)
 		sum := sha256.Sum256([]byte(e.ID))
@@ -262,8 +262,7 @@ func eachLine(ctx context.Context, path string, visit func(n int, line []byte) e
 
 func scanLines(ctx context.Context, name string, r io.Reader,
 	visit func(n int, line []byte) error) error {
-	s := bufio.NewScanner(r)
-	s.Buffer(make([]byte, 64<<10), batch.MaxLine)
+	s := batch.NewScanner(r)
 	for n := 1; s.Scan(); n++ {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -83,9 +83,7 @@ func (s *Session) folderAnswers(in *input, answers *answerFile,
 
 // folderTasks are the pictures of a folder.
 func (s *Session) folderTasks(in *input, answers *answerFile) iter.Seq[folderTask] {
-	// JSON knows no bytes that are not UTF-8: a name comes back from the file with U+FFFD in their
-	// place, as by []rune.
-	known := func(name string) bool { return answers.done[string([]rune(name))] }
+	known := func(name string) bool { return answers.done[pictures.NameText(name)] }
 	return func(yield func(folderTask) bool) {
 		for i, it := range in.items {
 			if !yield(folderTask{it, known(it.Name)}) {
@@ -104,7 +102,7 @@ func (s *Session) folderTasks(in *input, answers *answerFile) iter.Seq[folderTas
 
 // folderAnswer asks about one picture or page. Only what ends the whole run is an error.
 func (s *Session) folderAnswer(ctx context.Context, in *input, it pictures.Item) (r folderResult) {
-	r.line = folderLine{Image: it.Name, Question: in.question, Model: s.Model.Info().Name}
+	r.line = folderLine{Image: pictures.NameText(it.Name), Question: in.question, Model: s.Model.Info().Name}
 	picture, err := s.library.Page(ctx, it)
 	var a answer
 	if err == nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
@@ -64,4 +65,23 @@ func List(folder string) (names []string, leftOut string, err error) {
 		return nil, "", cli.Inputf("%s", text)
 	}
 	return names, leftOut, nil
+}
+
+// NameText returns the name of a file as text. Systems may take any bytes for a name; those that are
+// no UTF-8, which JSON cannot hold, become \xff, so that two names stay two.
+func NameText(name string) string {
+	if utf8.ValidString(name) {
+		return name
+	}
+	var b strings.Builder
+	for len(name) > 0 {
+		r, size := utf8.DecodeRuneInString(name)
+		if r == utf8.RuneError && size == 1 {
+			fmt.Fprintf(&b, "\\x%02x", name[0])
+		} else {
+			b.WriteString(name[:size])
+		}
+		name = name[size:]
+	}
+	return b.String()
 }
