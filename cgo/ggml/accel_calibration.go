@@ -203,14 +203,22 @@ func (m *measured) current() bool { return !m.Times.busy() || time.Since(m.When)
 // accelerator's to take only then, but ggml's CPU backend decodes some faster if it repacks them
 // while loading. It is false without an accelerator, or where it is not enabled.
 func PrepareAccelerator(threads int, files ...string) (plain bool) {
-	accel.mu.Lock()
-	defer accel.mu.Unlock()
-	if !accel.state.Loaded {
+	if !AcceleratorState().Loaded {
 		return false
 	}
 	weights, ok := weightBytes(files)
 	if !ok {
 		return false // whoever loads the files says what is wrong with them
+	}
+	return PrepareAcceleratorFor(threads, weights)
+}
+
+// PrepareAcceleratorFor is [PrepareAccelerator] for matrices by their types, in bytes.
+func PrepareAcceleratorFor(threads int, weights map[Type]int64) (plain bool) {
+	accel.mu.Lock()
+	defer accel.mu.Unlock()
+	if !accel.state.Loaded {
+		return false
 	}
 	c := accel.calibration(threads)
 	fresh, found, readable := false, map[Type]timing{}, map[Type]bool{}

@@ -177,7 +177,7 @@ func Work(endpoint string, threads int, devices []ggml.Device) error {
 		C.size_t(unsafe.Sizeof(C.ggml_backend_dev_t(nil))))), len(devices))
 	defer C.free(unsafe.Pointer(&list[0]))
 	for i, d := range devices {
-		list[i] = C.ggml_backend_dev_t(d.Pointer())
+		list[i] = lend(d)
 	}
 	if !bool(C.eyelet_rpc_serve(reg, name, C.size_t(threads), C.size_t(len(list)), &list[0])) {
 		return errors.New("rpc: libggml's RPC backend has no server")

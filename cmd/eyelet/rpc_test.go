@@ -330,3 +330,24 @@ func TestAWorkerThatDiesIsReplaced(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// Weights that the CPU backend repacks, and prompts that the accelerator reads, give the same text
+// over a server: it repacks and accelerates as one process does.
+func TestAnswersOfRepackedWeightsAreThoseOfOneProcess(t *testing.T) {
+	env := rpcEnvironment(t)
+	model := filepath.Join(t.TempDir(), "q4.gguf")
+	invocation{args: []string{"quantize", seedModel, "-o", model, "--type", "q4_0",
+		"--allow-requantize", "-q"}, env: env}.run(t)
+	server := startRPC(t, env, "--threads", "1")
+	for _, prompt := range []string{"What is in this picture?", strings.Repeat("red blue ", 100)} {
+		ask := func(flags ...string) outcome {
+			return invocation{args: append([]string{"run", "--model", model, "--mmproj",
+				seedProjector, "--threads", "1", "--max-tokens", "64", "--image",
+				demo + "/black-star.png", prompt}, flags...), env: env}.run(t)
+		}
+		want, got := ask("--device", "none"), ask("--rpc", server)
+		if want.code != cli.ExitOK || want.stdout == "" || got.stdout != want.stdout {
+			t.Errorf("exit code %d, %q; want %q; %s", got.code, got.stdout, want.stdout, got.stderr)
+		}
+	}
+}

@@ -1,0 +1,36 @@
+package rpc
+
+// #include "lend.h"
+import "C"
+
+import (
+	"unsafe"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+)
+
+// lend returns what a device computes with when it is served: the CPU gets the accelerator's help,
+// and repacked weights, as it has where libllama computes in one process, so that answers are the
+// same. A GPU is served as it is.
+func lend(d ggml.Device) C.ggml_backend_dev_t {
+	cpu := C.ggml_backend_dev_t(d.Pointer())
+	if d.Type != ggml.CPU {
+		return cpu
+	}
+	var accelerator C.ggml_backend_dev_t
+	if a := ggml.AcceleratorDevice(); a != nil {
+		accelerator = C.ggml_backend_dev_t(a.Pointer())
+	}
+	return C.eyelet_rpc_lend(cpu, accelerator)
+}
+
+//export eyeletRPCPrepare
+func eyeletRPCPrepare(bytes *C.int64_t) C.bool {
+	weights := map[ggml.Type]int64{}
+	for i, n := range unsafe.Slice(bytes, C.GGML_TYPE_COUNT) {
+		if t := ggml.Type(i); n > 0 && t.Known() {
+			weights[t] = int64(n)
+		}
+	}
+	return C.bool(ggml.PrepareAcceleratorFor(0, weights))
+}
