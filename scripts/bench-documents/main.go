@@ -8,8 +8,8 @@
 //
 // scan makes a PDF file of pages that look scanned, and asks about each: by "eyelet run --jsonl",
 // one at a time and several, and by pdftoppm and llama-server, page by page. film asks twice about
-// frames of a film that ffmpeg makes, in two processes of "eyelet run --session", and twice in a
-// conversation with llama-server. budget asks about one picture within fewer and fewer tokens.
+// frames of a film that ffmpeg makes: in two processes of "eyelet run --session", and of "eyelet
+// serve" and llama-server, both running on and restarted between the questions. budget asks about one picture within fewer and fewer tokens.
 // Without -model the built-in model answers. pdftoppm (Debian: poppler-utils) and ffmpeg are taken
 // from the PATH, or from where -pdftoppm and -ffmpeg say.
 package main
@@ -118,6 +118,8 @@ type answer struct {
 		Generate   float64 `json:"generate_ms"`
 		First      float64 `json:"first_token_ms"`
 	}
+	// user is the time of processors of the whole process, in seconds.
+	user float64
 }
 
 // command is eyelet run with the model.
@@ -137,13 +139,15 @@ func (o *options) command(ctx context.Context, args ...string) *exec.Cmd {
 
 // ask asks one question of eyelet run.
 func (o *options) ask(ctx context.Context, args ...string) (a answer, err error) {
-	out, err := o.command(ctx, append(args, "--json")...).Output()
+	cmd := o.command(ctx, append(args, "--json")...)
+	out, err := cmd.Output()
 	if err == nil {
 		err = json.Unmarshal(out, &a)
 	}
 	if err != nil {
 		return a, fmt.Errorf("%s %s: %w", o.eyelet, strings.Join(args, " "), err)
 	}
+	a.user = cmd.ProcessState.UserTime().Seconds()
 	return a, nil
 }
 
