@@ -13,8 +13,8 @@ import (
 // Budget bounds the image tokens of a picture; a bound of 0 is left to the model's family. A
 // picture that would take more is shown to the model smaller, one that would take fewer larger, as
 // if its file had that size. Where the family gives every picture the same number, it has no
-// effect; where it cuts pictures into tiles, the number moves by tiles, and stays within the bounds
-// as far as there is such a number.
+// effect; where it cuts pictures into tiles, the number moves by tiles, down to the fewest that there
+// are.
 type Budget struct {
 	Min, Max int
 }
@@ -59,12 +59,18 @@ func (b Budget) plan(tower vision.Encoder, w, h int) (*vision.Plan, error) {
 		}
 		return p
 	}
-	fits := func(p *vision.Plan) bool { return p != nil && (b.Max == 0 || p.Tokens() <= b.Max) }
+	most := b.Max
+	fits := func(p *vision.Plan) bool { return p != nil && (most == 0 || p.Tokens() <= most) }
 	enough := func(p *vision.Plan) bool { return p != nil && p.Tokens() >= b.Min }
 	switch {
 	case !fits(own):
-		// The largest size that fits lies between one that does and one that does not.
-		if p := closest(least(w, h, at), 1, at, fits); p != nil {
+		// The largest size that fits lies between one that does and one that does not. Where the
+		// smallest is still too much, as with the tiles of LLaVA 1.6, that is the bound.
+		small := least(w, h, at)
+		if p := at(small); p != nil {
+			most = max(most, p.Tokens())
+		}
+		if p := closest(small, 1, at, fits); p != nil {
 			return p, nil
 		}
 	case !enough(own):

@@ -65,6 +65,53 @@ func TestABudgetBoundsTheTokensOfAPicture(t *testing.T) {
 	}
 }
 
+// A bound below what the fewest tiles take means the fewest tiles.
+func TestABudgetThatNothingFitsIntoTakesTheLeast(t *testing.T) {
+	projector := anyResProjector(t, open(t).lm.NEmbdInp())
+	m := open(t, func(s *ModelSpec) { s.Projector = projector })
+	tokens := func(picture *Image, b Budget) int {
+		plan, _, err := m.planPicture(t.Context(), picture, b, &spent{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plan.Tokens()
+	}
+	large, small := photograph(t, 1200, 1200), photograph(t, 60, 60)
+	least, own := tokens(small, Budget{}), tokens(large, Budget{})
+	if got := tokens(large, Budget{Max: 1}); least >= own || got != least {
+		t.Errorf("%d tokens of %d, and %d of a small picture", got, own, least)
+	}
+}
+
+// Pictures within two budgets share no cells of the KV cache, though their files are the same, and
+// each finds its own again. What is read falls with the budget.
+func TestTwoBudgetsOfAPictureShareNoCells(t *testing.T) {
+	m, _ := openBench(t, benchNamed(t, "qwen2-5-vl"))
+	ask := func(most int, question string) wholeAnswer {
+		return mustAsk(t, m, Request{Messages: []Message{User(Picture(scene(t, 0, 640, 480)),
+			Text(question))}, ImageTokens: Budget{Max: most}, MaxTokens: 4})
+	}
+	own := ask(0, "What is in the picture?").Usage.Image
+	for _, most := range []int{own / 2, own / 4} {
+		first := ask(most, "What is in the picture?")
+		u := first.Usage
+		if u.Image > most || u.Image < most*3/4 {
+			t.Errorf("%d image tokens within %d of %d", u.Image, most, own)
+		}
+		// Of the other budgets' prompts, at most the text before the picture is the same.
+		if text := u.Prompt - u.Image; u.Cached >= text || first.Timings.Encode == 0 {
+			t.Errorf("within %d: %d of %d tokens were cached, %d of them text; %v encoding", most,
+				u.Cached, u.Prompt, text, first.Timings.Encode)
+		}
+	}
+	for _, most := range []int{0, own / 2, own / 4} {
+		a := ask(most, "And what else?")
+		if a.Usage.Cached < a.Usage.Image || a.Timings.Encode != 0 {
+			t.Errorf("within %d, again: %+v, %v encoding", most, a.Usage, a.Timings.Encode)
+		}
+	}
+}
+
 // Where every picture has the same number of tokens, a budget changes nothing.
 func TestABudgetHasNoEffectOnAFixedGrid(t *testing.T) {
 	m := open(t)

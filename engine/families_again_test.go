@@ -6,23 +6,27 @@ import (
 	"github.com/eyelet-engine/eyelet/models/layout/layouttest"
 )
 
+// benchNamed is a family of the bench.
+func benchNamed(t *testing.T, name string) *layouttest.Golden {
+	t.Helper()
+	all, err := layouttest.Families()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range all {
+		if g.Name == name {
+			return g
+		}
+	}
+	t.Fatal("the bench has no", name)
+	return nil
+}
+
 // A picture that one client has asked about is neither encoded nor read again: not for another
 // client with other words behind it, not after other conversations, and not after a restart. Behind
 // other words it is read again, since what the model made of it depends on them, but not encoded.
 func TestAPictureOfQwenIsReadOnceForAllClients(t *testing.T) {
-	golden := func() *layouttest.Golden {
-		all, err := layouttest.Families()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, g := range all {
-			if g.Name == "qwen2-5-vl" {
-				return g
-			}
-		}
-		t.Fatal("the bench has no qwen2-5-vl")
-		return nil
-	}()
+	golden := benchNamed(t, "qwen2-5-vl")
 	dir := t.TempDir()
 	keep := func(s *ModelSpec) { s.StateDir = dir }
 	m, _ := openBench(t, golden, keep)
