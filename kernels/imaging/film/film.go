@@ -47,10 +47,15 @@ const (
 	maxPixels = 100_000_000
 	// maxFrameBytes bounds a frame as a PNG file.
 	maxFrameBytes = 4 * maxSide * maxSide
-	// frameTime bounds the time to find and decode a frame.
-	frameTime = 60 * time.Second
 	// sceneTime bounds the time to look for scenes, which takes the whole film.
 	sceneTime = 10 * time.Minute
+)
+
+var (
+	// frameTime bounds the time to find and decode a frame.
+	frameTime = 60 * time.Second
+	// programMemory bounds the address space of ffmpeg, on systems that can.
+	programMemory uint64 = 4 << 30
 )
 
 // ErrNoProgram says that ffmpeg is not installed.
@@ -148,9 +153,6 @@ func formatOf(path string) (string, error) {
 	}
 	return "", errors.New("no video that is known: MP4, MOV, WebM, Matroska, AVI, MPEG, FLV, MJPEG (in a file named .mjpeg)")
 }
-
-// Length is how long the film is, 0 if it does not say.
-func (f *Film) Length() time.Duration { return f.length }
 
 // Times are those of the frames that o asks for.
 func (f *Film) Times(ctx context.Context, o Options) ([]time.Duration, error) {
@@ -295,6 +297,7 @@ func (f *Film) run(ctx context.Context, program string, limit time.Duration, mos
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s cannot be started: %w", program, err)
 	}
+	limitMemory(cmd.Process.Pid, programMemory)
 	out, readErr := io.ReadAll(io.LimitReader(stdout, most+1))
 	if int64(len(out)) > most {
 		cancel()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -208,6 +209,65 @@ func TestDamagedFilmsAreRefused(t *testing.T) {
 	cancel()
 	if _, err := f.Frame(stopped, 0); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// Films of phones say how they were held.
+func TestFramesAreUpright(t *testing.T) {
+	ctx := context.Background()
+	whole := makeFilm(t, "film.mp4", "-c:v", "mpeg4")
+	turned := filepath.Join(t.TempDir(), "turned.mp4")
+	if out, err := exec.Command("ffmpeg", "-v", "error", "-display_rotation", "90", "-i", whole,
+		"-c", "copy", turned).CombinedOutput(); err != nil {
+		if out, err = exec.Command("ffmpeg", "-v", "error", "-i", whole, "-c", "copy",
+			"-metadata:s:v:0", "rotate=90", turned).CombinedOutput(); err != nil {
+			t.Skipf("this ffmpeg turns no films: %s", out)
+		}
+	}
+	f, err := Open(ctx, turned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame, err := f.Frame(ctx, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := png.DecodeConfig(bytes.NewReader(frame.PNG))
+	if err != nil || c.Width != 96 || c.Height != 128 {
+		t.Errorf("%d x %d pixels of a film that was held upright, %v", c.Width, c.Height, err)
+	}
+}
+
+// A program that never ends, writes for ever, or takes all memory is stopped, and its file named in
+// the error.
+func TestFFmpegIsBounded(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("programs in /bin/sh, and a bound that Linux has")
+	}
+	defer func(d time.Duration, m uint64) { frameTime, programMemory = d, m }(frameTime,
+		programMemory)
+	programMemory = 128 << 20
+	for want, script := range map[string]string{
+		"takes longer than":     "exec sleep 60",
+		"writes more than":      "exec cat /dev/zero",
+		"damaged, or of a kind": "sleep 0.1; exec tail /dev/zero",
+	} {
+		if frameTime = time.Minute; script == "exec sleep 60" {
+			frameTime = 100 * time.Millisecond
+		}
+		bin := t.TempDir()
+		for _, name := range []string{"ffmpeg", "ffprobe"} {
+			if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+script),
+				0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Setenv("PATH", bin+":/usr/bin:/bin")
+		f := &Film{path: "film.mp4", format: "mov"}
+		if _, err := f.Frame(context.Background(), 0); err == nil ||
+			!strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got error %v, want %q", script, err, want)
+		}
 	}
 }
 

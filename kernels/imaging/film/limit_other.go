@@ -1,0 +1,5 @@
+//go:build !linux
+
+package film
+
+func limitMemory(int, uint64) {}
