@@ -192,8 +192,8 @@ func Text(text string) Content { return Content{Text: text} }
 // Picture is content of a picture.
 func Picture(image *Image) Content { return Content{Image: image} }
 
-// Image is a picture file in memory (JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC, PDF), or a page of one;
-// see [OpenDocument].
+// Image is a picture file in memory (JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC, AVIF, JPEG XL,
+// PDF), or a page of one; see [OpenDocument].
 type Image struct {
 	Name string // where it came from, for error messages
 	Data []byte

@@ -57,7 +57,7 @@ func TestAConversationOverAPipe(t *testing.T) {
 		"4 messages from " + saved + ".\n" +
 		"eyelet: /image needs a file name\n" +
 		"eyelet: " + dir + "/none.png: no such file or directory; check the path\n" +
-		"eyelet: " + bad + ": not an image (first bytes 77 6f 72 64 73); supported: JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC, PDF\n" +
+		"eyelet: " + bad + ": not an image (first bytes 77 6f 72 64 73); supported: JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC, AVIF, JPEG XL, PDF\n" +
 		"eyelet: there is no command /frobnicate; /help lists them\n" +
 		"eyelet: " + dir + "/none.json: no such file or directory; check the path\n" +
 		"eyelet: " + dir + " is no regular file; give the name of a file for the conversation\n" +

@@ -205,7 +205,7 @@ func TestPDFFilesHaveRemediesOfTheirOwn(t *testing.T) {
 		t.Errorf("%q", o.stderr)
 	}
 	text := writeFile(t, filepath.Join(dir, "a.jpg"), "words")
-	eyelet(t, "run", "--image", text, background).mustFail(t, 3, "HEIC, PDF")
+	eyelet(t, "run", "--image", text, background).mustFail(t, 3, "JPEG XL, PDF")
 	doc := pdfOf(t, orange)
 	for _, args := range [][]string{
 		{"encode", doc},

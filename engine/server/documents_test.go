@@ -1,9 +1,14 @@
 package server
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,37 +30,39 @@ func pdfOf(t *testing.T, names ...string) string {
 	return base64.StdEncoding.EncodeToString(documenttest.PDF(pages...))
 }
 
+// requests ask about a file, in base64, on every route that takes files: path and body by name.
+func requests(file string) map[string][2]string {
+	const question = "What color is the star?"
+	url := "data:application/pdf;base64," + file
+	chat := func(part string) string {
+		return `{"model":"seed","temperature":0,"max_tokens":12,"messages":[{"role":"user","content":[` + part + `,{"type":"text","text":"` + question + `"}]}]}`
+	}
+	respond := func(part string) string {
+		return `{"model":"seed","temperature":0,"max_output_tokens":12,"input":[{"role":"user","content":[` + part + `,{"type":"input_text","text":"` + question + `"}]}]}`
+	}
+	return map[string][2]string{
+		"chat, a file": {"/v1/chat/completions",
+			chat(fmt.Sprintf(`{"type":"file","file":{"filename":"a.pdf","file_data":%q}}`,
+				url))},
+		"chat, base64 alone": {"/v1/chat/completions",
+			chat(fmt.Sprintf(`{"type":"file","file":{"filename":"a.pdf","file_data":%q}}`,
+				file))},
+		"chat, for a picture": {"/v1/chat/completions",
+			chat(fmt.Sprintf(`{"type":"image_url","image_url":{"url":%q}}`, url))},
+		"responses, input_file": {"/v1/responses",
+			respond(fmt.Sprintf(`{"type":"input_file","filename":"a.pdf","file_data":%q}`,
+				url))},
+		"responses, file_url": {"/v1/responses",
+			respond(fmt.Sprintf(`{"type":"input_file","file_url":%q}`, url))},
+		"anthropic, document": {"/v1/messages",
+			chat(fmt.Sprintf(`{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":%q}}`, file))},
+		"ollama, chat":     {"/api/chat", `{"model":"seed","stream":false,"options":{"temperature":0,"num_predict":12},"messages":[{"role":"user","content":"` + question + `","images":["` + file + `"]}]}`},
+		"ollama, generate": {"/api/generate", `{"model":"seed","stream":false,"options":{"temperature":0,"num_predict":12},"prompt":"` + question + `","images":["` + file + `"]}`},
+	}
+}
+
 func TestPDFFilesAreTakenOnAllRoutes(t *testing.T) {
 	ts := serve(t)
-	const question = "What color is the star?"
-	requests := func(pdf string) map[string][2]string {
-		url := "data:application/pdf;base64," + pdf
-		chat := func(part string) string {
-			return `{"model":"seed","temperature":0,"max_tokens":12,"messages":[{"role":"user","content":[` + part + `,{"type":"text","text":"` + question + `"}]}]}`
-		}
-		respond := func(part string) string {
-			return `{"model":"seed","temperature":0,"max_output_tokens":12,"input":[{"role":"user","content":[` + part + `,{"type":"input_text","text":"` + question + `"}]}]}`
-		}
-		return map[string][2]string{
-			"chat, a file": {"/v1/chat/completions",
-				chat(fmt.Sprintf(`{"type":"file","file":{"filename":"a.pdf","file_data":%q}}`,
-					url))},
-			"chat, base64 alone": {"/v1/chat/completions",
-				chat(fmt.Sprintf(`{"type":"file","file":{"filename":"a.pdf","file_data":%q}}`,
-					pdf))},
-			"chat, for a picture": {"/v1/chat/completions",
-				chat(fmt.Sprintf(`{"type":"image_url","image_url":{"url":%q}}`, url))},
-			"responses, input_file": {"/v1/responses",
-				respond(fmt.Sprintf(`{"type":"input_file","filename":"a.pdf","file_data":%q}`,
-					url))},
-			"responses, file_url": {"/v1/responses",
-				respond(fmt.Sprintf(`{"type":"input_file","file_url":%q}`, url))},
-			"anthropic, document": {"/v1/messages",
-				chat(fmt.Sprintf(`{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":%q}}`, pdf))},
-			"ollama, chat":     {"/api/chat", `{"model":"seed","stream":false,"options":{"temperature":0,"num_predict":12},"messages":[{"role":"user","content":"` + question + `","images":["` + pdf + `"]}]}`},
-			"ollama, generate": {"/api/generate", `{"model":"seed","stream":false,"options":{"temperature":0,"num_predict":12},"prompt":"` + question + `","images":["` + pdf + `"]}`},
-		}
-	}
 	one, two := requests(pdfOf(t, "shape-2.png")), requests(pdfOf(t, "shape-2.png", "shape-4.png"))
 	locked := requests(base64.StdEncoding.EncodeToString(
 		[]byte("%PDF-1.7\nnothing that could be a page")))
@@ -86,6 +93,55 @@ func TestPDFFilesAreTakenOnAllRoutes(t *testing.T) {
 				t.Errorf("too many pages: %d %s", r.status, r.text)
 			}
 		})
+	}
+}
+
+// Whatever is wrong with a file, on whichever route it comes, the error names the file and what is
+// wrong with it, and the server answers the next request.
+func TestDamagedFilesAreRefusedOnAllRoutes(t *testing.T) {
+	ts := serve(t)
+	const pictures = "../../kernels/imaging/"
+	const files = pictures + "testdata/files/"
+	routes := slices.Sorted(maps.Keys(requests("")))
+	next := 0
+	ask := func(data []byte) httpReply {
+		c := requests(base64.StdEncoding.EncodeToString(data))[routes[next%len(routes)]]
+		return ts.do(t, "POST", c[0], c[1])
+	}
+	for _, path := range []string{
+		files + "444.jpg", files + "grey.png", files + "animated.gif", files + "lossy.webp",
+		files + "rgb.bmp", files + "lzw.tiff", files + "grey.heic", files + "444.avif",
+		files + "lossy.jxl", pictures + "document/testdata/pages.pdf",
+	} {
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for fault, data := range map[string][]byte{
+			"beginning": whole[:12], "cut": whole[:len(whole)/2], "empty": nil,
+			"lying": append(whole[:min(len(whole), 24):len(whole)],
+				bytes.Repeat([]byte{0x7f}, 64)...),
+		} {
+			r := ask(data)
+			name := fault + " " + filepath.Base(path) + ", " + routes[next%len(routes)]
+			next++
+			// of some files, what stands before the damage is shown
+			if r.status == 200 && fault == "cut" {
+				continue
+			}
+			if r.status != 400 && r.status != 413 || strings.Contains(r.text, "goroutine") ||
+				!regexp.MustCompile(`(file|picture) 1|content\[0\]`).MatchString(
+					r.text) {
+				t.Errorf("%s: %d %s", name, r.status, r.text)
+			}
+		}
+	}
+	for range routes {
+		r := ask(picture(t, "shape-2.png"))
+		if r.status != 200 || !strings.Contains(r.text, "black") {
+			t.Errorf("%s, the next request: %d %s", routes[next%len(routes)], r.status, r.text)
+		}
+		next++
 	}
 }
 

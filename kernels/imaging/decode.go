@@ -9,6 +9,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/jpeg"
 	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/raster"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/wasm"
 )
 
 // The kinds of fault that [Decode] reports, for errors.Is. The error's text
@@ -46,23 +47,10 @@ func faultf(kind error, format string, args ...any) error {
 	return &fault{kind, fmt.Sprintf(format, args...)}
 }
 
-// Read reads a picture file to its end and decodes it; see [Decode]. It stops
-// reading at the first byte over the limit.
-func Read(r io.Reader, opt Options) (*RGB, error) {
-	limit := opt.WithDefaults().MaxBytes
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("imaging: %w", err)
-	}
-	if int64(len(data)) > limit {
-		return nil, faultf(ErrTooLarge, "the file is larger than the limit of %d bytes", limit)
-	}
-	return Decode(data, opt)
-}
-
 // Decode returns the picture in a JPEG (baseline or progressive; colour, grey or CMYK), PNG, GIF,
-// WebP, BMP, TIFF or HEIC file: upright, as 8-bit RGB. Of an animation or a multi-page file it
-// returns the first frame ([Open] gives all). Deeper samples keep their upper 8 bits, as in Pillow.
+// WebP, BMP, TIFF, HEIC, AVIF or JPEG XL file: upright, as 8-bit RGB. Of an animation or a
+// multi-page file it returns the first frame ([Open] gives all). Deeper samples keep their upper 8
+// bits, as in Pillow.
 // Transparent pixels are laid over the background. The file's format is found from its first bytes.
 //
 // Limits are checked against the file's header before the picture is decoded.
@@ -88,8 +76,8 @@ type Picture struct {
 
 // DecodePicture is [Decode] for callers that need the picture's size in the file
 // or want to stop early: once ctx is done it returns the context's error, of a
-// JPEG file within a row of blocks (libjpeg-turbo only), of a HEIC file at once, of
-// others before or after their decoding. The decoder of a HEIC file cannot be
+// JPEG file within a row of blocks (libjpeg-turbo only), of HEIC, AVIF and JPEG XL
+// files at once, of others before or after their decoding. The decoder of a HEIC file cannot be
 // stopped: it goes on in the background, in data, which has to stay as it is, until
 // it is done. No more of them run at a time than there are processors, or two.
 func DecodePicture(ctx context.Context, data []byte, opt Options) (*Picture, error) {
@@ -111,14 +99,17 @@ func (f *format) picture(ctx context.Context, data []byte, opt Options) (*Pictur
 		return nil, err
 	}
 	p := &Picture{OriginalW: h.W, OriginalH: h.H}
-	if f.direct != nil {
+	switch {
+	case f.direct != nil:
 		p.RGB, err = f.direct(ctx, data, opt.eighths(p.OriginalW, p.OriginalH))
 		if err != nil {
 			return nil, f.describe(err)
 		}
-	} else if f.isHEIC() {
+	case f.machine != nil:
+		p.RGB, err = f.decodeInMachine(ctx, data, int64(h.W)*int64(h.H), opt)
+	case f.isHEIC():
 		p.RGB, err = f.decodeUntil(ctx, data, opt)
-	} else {
+	default:
 		p.RGB, err = f.safeDecode(data, opt)
 	}
 	if err == nil {
@@ -192,7 +183,8 @@ func (f *format) describe(err error) error {
 		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
-	case errors.Is(err, jpeg.ErrTooLarge), errors.Is(err, errHEICCost):
+	case errors.Is(err, jpeg.ErrTooLarge), errors.Is(err, errHEICCost),
+		errors.Is(err, wasm.ErrMemory), errors.Is(err, wasm.ErrTime):
 		return faultf(ErrTooLarge, "%s: %s", f.name, text)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, jpeg.ErrTruncated),
@@ -200,7 +192,7 @@ func (f *format) describe(err error) error {
 		strings.Contains(text, "short Huffman data"):
 		return faultf(ErrDamaged, "truncated %s", f.name)
 	}
-	if errors.Is(err, raster.ErrUnsupported) {
+	if errors.Is(err, raster.ErrUnsupported) || errors.Is(err, wasm.ErrDamaged) {
 		return faultf(ErrDamaged, "%s: %s", f.name, text)
 	}
 	return faultf(ErrDamaged, "corrupt or unusual %s: %s", f.name, text)

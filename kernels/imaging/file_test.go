@@ -246,8 +246,8 @@ func FuzzOpen(f *testing.F) {
 	}
 	opt := Options{MaxPixels: 1 << 16, MaxBytes: 1 << 16, MaxFrames: 20}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if isHEIC(data) {
-			return // which FuzzHEIC is for
+		if isHEIC(data) || isAVIF(data) || isJPEGXL(data) {
+			return // which FuzzHEIC and FuzzMachines are for
 		}
 		file, err := Open(data, opt)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/bmp"
 	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/raster"
 	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/tiff"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/wasm"
 )
 
 // A format is one kind of picture file: how to know it, and who decodes it.
@@ -22,6 +23,10 @@ type format struct {
 	size func(data []byte) (w, h int, err error)
 	// decode returns the first, or only, frame, as it is stored, over the background.
 	decode func(data []byte, opt Options) (*RGB, error)
+	// machine, where it is set, decodes in place of decode, in WebAssembly, and pixels is what it
+	// returns as a picture.
+	machine *wasm.Decoder
+	pixels  func(p *wasm.Picture) image.Image
 	// direct, where it is set, decodes in place of decode, at a scale of so many eighths.
 	direct func(ctx context.Context, data []byte, eighths int) (*RGB, error)
 	// metadata finds the EXIF block and the XMP packet that may state an orientation. It is
@@ -48,6 +53,8 @@ func init() {
 			pages: webpFrames},
 		{name: "BMP", match: prefix("BM"), size: bmp.Size, decode: composed(bmp.Decode)},
 		tiffFormat(tiff.ReadDirectory),
+		machineFormat("AVIF", isAVIF, wasm.AVIF, premultiplied, avifTurn),
+		machineFormat("JPEG XL", isJPEGXL, wasm.JPEGXL, straight, nil),
 		{name: "HEIC", match: isHEIC, size: heicSize, decode: flattened(decodeHEIC)},
 	}
 }
@@ -58,7 +65,7 @@ func formatNamed(name string) *format {
 }
 
 // supported lists the names of the formats for error texts.
-const supported = "JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC"
+const supported = "JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC, AVIF, JPEG XL"
 
 // flattened is the decode of a format whose decoder returns any image.
 func flattened(decode func(io.Reader) (image.Image, error)) func([]byte, Options) (*RGB, error) {
@@ -123,9 +130,7 @@ var refused = []struct {
 	match func(head []byte) bool
 	text  string
 }{
-	{isAVIF, "AVIF is not supported"},
 	{isSVG, "SVG is a drawing, not pixels: make a picture of it first, as with rsvg-convert drawing.svg -o drawing.png"},
-	{isJPEGXL, "JPEG XL is not supported: make a picture of it first, as with djxl picture.jxl picture.png"},
 	{prefix("\x00\x00\x00\x0cjP  \r\n"), "JPEG 2000 is not supported: save it as PNG or JPEG"},
 	{prefix("8BPS"), "a Photoshop document is not supported: save it as PNG or JPEG"},
 	{prefix("%!PS"), "PostScript is not supported: make a PDF of it first, as with ps2pdf"},
@@ -138,11 +143,6 @@ func isSVG(head []byte) bool {
 	head = bytes.TrimLeft(bytes.TrimPrefix(head[:min(len(head), 4096)], []byte("\xef\xbb\xbf")),
 		" \t\r\n")
 	return bytes.HasPrefix(head, []byte("<")) && bytes.Contains(head, []byte("<svg"))
-}
-
-// isJPEGXL knows a bare stream and the container.
-func isJPEGXL(head []byte) bool {
-	return prefix("\xff\x0a")(head) || prefix("\x00\x00\x00\x0cJXL \r\n\x87\n")(head)
 }
 
 // IsVideo knows films by their first bytes; see [VideoFormat].

@@ -1,6 +1,9 @@
 package imaging
 
-import "github.com/eyelet-engine/eyelet/cgo/jpeg"
+import (
+	"github.com/eyelet-engine/eyelet/cgo/jpeg"
+	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/wasm"
+)
 
 // Header is what a picture file tells before its pixels are decoded.
 type Header struct {
@@ -43,7 +46,10 @@ func (f *format) header(data []byte, opt Options) (h Header, turn int, err error
 // of a progressive one all coefficients are kept, two bytes each. The other decoders keep up to
 // eight bytes a pixel beside the RGB.
 func (f *format) decodingBytes(data []byte, pixels, eighths int64) int64 {
-	if f.direct == nil {
+	switch {
+	case f.machine != nil:
+		return wasm.Bytes(len(data), pixels)
+	case f.direct == nil:
 		return 12 * pixels
 	}
 	n := 3 * pixels * eighths * eighths / 64

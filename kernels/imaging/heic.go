@@ -6,7 +6,6 @@ import (
 	"image"
 	"io"
 	"runtime"
-	"strings"
 
 	"github.com/gen2brain/heic"
 )
@@ -30,9 +29,6 @@ func isHEIC(head []byte) bool {
 	}
 	return false
 }
-
-// isAVIF tells the sibling format that this package does not decode.
-func isAVIF(head []byte) bool { return strings.HasPrefix(isoBrand(head), "avi") }
 
 // isoBrand returns the major brand of an ISO base media file, "" for other files.
 func isoBrand(head []byte) string {

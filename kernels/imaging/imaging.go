@@ -3,8 +3,8 @@
 //
 // The way of a picture is short:
 //
-//	Decode     bytes of a JPEG, PNG, GIF, WebP, BMP, TIFF or HEIC file to 8-bit RGB,
-//	           upright (EXIF orientation applied), transparency laid over white;
+//	Decode     bytes of a JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC, AVIF or JPEG XL file to
+//	           8-bit RGB, upright (EXIF orientation applied), transparency laid over white;
 //	           of JPEG files scaled down on the way, where [Options.Target] allows it
 //	PadSquare  the picture centred on a square of one colour
 //	CenterCrop the middle of the picture
@@ -20,7 +20,7 @@
 // build without it (tag nojpegturbo) uses image/jpeg, which interpolates no chroma:
 // samples then differ from Pillow's by up to 5 of 255 in the mean where chroma is
 // subsampled, more at edges of colour. Exact to the byte are PNG, GIF, BMP, TIFF and WebP in
-// either build, but for the JPEG streams inside some TIFF files; HEIC differs a little.
+// either build, but for the JPEG streams inside some TIFF files; HEIC and AVIF differ a little.
 //
 // Picture files come from outside and are not to be trusted: [Decode] checks
 // sizes from the header before it spends memory, and says what is wrong with a

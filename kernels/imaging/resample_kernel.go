@@ -160,3 +160,9 @@ func (p *passes) packAll(a *axis) {
 		p.pack((*[4]int32)(a.weights[i:]))
 	}
 }
+
+// roundHalf makes the shift of toSample round to nearest.
+const roundHalf = 1 << (weightBits - 1)
+
+// toSample takes a fixed-point sum back to a sample.
+func toSample(sum int32) uint8 { return uint8(min(max(sum>>weightBits, 0), 255)) }

@@ -1,20 +1,21 @@
 """Golden data of kernels/imaging, made by Pillow.
 
-    pip install pillow==11.3.0 pillow-heif numpy
+    pip install pillow==11.3.0 pillow-heif pillow-jxl-plugin numpy
     python scripts/golden/imaging.py
 
-writes kernels/imaging/testdata/: resize.json (Pillow's resampling over random size pairs), files/ (small pictures in
+with ffmpeg and cjxl (Debian: libjxl-tools) on the PATH, writes kernels/imaging/testdata/: resize.json (Pillow's resampling over random size pairs), files/ (small pictures in
 every format), files.json (their pixels as Pillow decodes them) and frames.json (all frames of the animated ones).
 
 Pillow stays below 13.0, which began to run the vertical pass first when a picture is much taller than it becomes
 (python-pillow #9524, #9549). That rounds differently, and the models were trained before it.
 """
 
-import base64, json, pathlib, random, shutil, struct, zlib
+import base64, importlib.metadata, json, pathlib, random, shutil, struct, subprocess, zlib
 
 import numpy as np
 import PIL
 import pillow_heif
+import pillow_jxl
 from PIL import Image, ImageOps, ImageSequence
 
 from pictures import noise
@@ -282,10 +283,34 @@ def files():
     add("grey.heic", Image.fromarray(smooth(110, 24)).convert("L"), 1, quality=95)
     add("narrow.heic", im, quality=95)
     found.pop()  # refused: see minHEICWidth
+    # Decoders of AVIF and of lossy JPEG XL round differently, and upsample chroma differently.
+    add("photo.avif", Image.fromarray(smooth(100, 40)), 4, quality=95)
+    add("444.avif", im, 1, quality=95, subsampling="4:4:4")
+    add("grey.avif", im.convert("L"), 1, quality=95)
+    add("alpha.avif", rgba, 1, quality=95, subsampling="4:4:4")
+    add("animated.avif", im, 4, quality=95, save_all=True, append_images=[Image.new("RGB", im.size)])
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-y", "-i", d / "rgb.png", "-pix_fmt", "yuv444p10le"]
+        + ["-c:v", "libaom-av1", "-still-picture", "1", "-crf", "1", d / "ten-bit.avif"],
+        check=True,
+    )
+    see("ten-bit.avif", 1)
+    add("lossless.jxl", im, lossless=True)
+    add("lossy.jxl", im, 0.5, quality=90)
+    add("grey.jxl", im.convert("L"), lossless=True)
+    add("alpha.jxl", rgba, lossless=True)
     for o in range(1, 9):
         exif = Image.Exif()
         exif[0x0112] = o
         add(f"orientation-{o}.jpg", im, 1, quality=95, subsampling=0, exif=exif)
+        add(f"orientation-{o}.avif", im, 1, quality=95, subsampling="4:4:4", exif=exif)
+    # cjxl keeps a JPEG file's coefficients, and its orientation in the header; what EXIF says in a JPEG XL file does not count.
+    for o in (2, 6, 7):
+        jpg = d / f"orientation-{o}.jpg"
+        subprocess.run(["cjxl", "--quiet", jpg, d / f"orientation-{o}.jxl"], check=True)
+        found.append(found[-1] | {"file": f"orientation-{o}.jxl", "turbo_error": 1})
+        found[-1]["pix"] = base64.b64encode(ImageOps.exif_transpose(Image.open(jpg)).tobytes()).decode()
+        found[-1]["w"], found[-1]["h"] = ImageOps.exif_transpose(Image.open(jpg)).size
     exif = Image.Exif()
     exif[0x0112] = 6
     add("orientation-6.png", im, exif=exif)
@@ -301,6 +326,7 @@ if __name__ == "__main__":
     made_with = {
         "pillow": PIL.__version__,
         "pillow_heif": pillow_heif.__version__,
+        "pillow_jxl": importlib.metadata.version("pillow-jxl-plugin"),
         "numpy": np.__version__,
     }
     found, frames = files(), animations()

@@ -109,7 +109,7 @@ export function Composer() {
           : <button type="submit" class="primary" disabled={!value.trim() && !pictures.length}>{text.send}</button>}
       </div>
       <input ref={files} class="only-heard" type="file" multiple tabIndex={-1} aria-label={text.addPictures}
-        accept="image/*,.heic,.heif,.tif,.tiff,.avif,.pdf"
+        accept="image/*,.heic,.heif,.tif,.tiff,.avif,.jxl,.pdf"
         onChange={(event) => { void add([...event.currentTarget.files!]); event.currentTarget.value = ""; }} />
       <input ref={folder} class="only-heard" type="file" multiple tabIndex={-1} aria-label={text.addFolder}
         {...{ webkitdirectory: true }}

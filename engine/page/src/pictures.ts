@@ -96,7 +96,7 @@ export function fromBase64(data: string, type: string): Blob {
 /** isPicture tells by type or name whether a file may be a picture. The server has the last word. */
 export function isPicture(file: File): boolean {
   return file.type.startsWith("image/") ||
-    /\.(jpe?g|png|gif|webp|bmp|tiff?|hei[cf]|avif|pdf)$/i.test(file.name);
+    /\.(jpe?g|png|gif|webp|bmp|tiff?|hei[cf]|avif|jxl|pdf)$/i.test(file.name);
 }
 
 /** filesOf are the files of a drop, those in folders included. */

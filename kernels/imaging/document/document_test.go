@@ -373,7 +373,6 @@ func TestOtherThanPicturesAreRefusedWithAHint(t *testing.T) {
 		"MP4":       {"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41", "ffmpeg"},
 		"WebM":      {"\x1a\x45\xdf\xa3\x9fB\x86\x81\x01", "ffmpeg"},
 		"AVI":       {"RIFF\x00\x00\x00\x00AVI LIST", "ffmpeg"},
-		"JPEG XL":   {"\xff\x0a\xfa\x1f", "djxl"},
 		"Photoshop": {"8BPS\x00\x01", "save it as PNG"},
 		"text":      {"hello, this is text", "not an image"},
 		"HTML":      {"<html><body></body></html>", "not an image"},

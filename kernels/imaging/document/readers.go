@@ -14,6 +14,8 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/wasm"
 )
 
 // readerMemory is the most memory that drawing a page may take, in bytes.
@@ -77,16 +79,11 @@ func (p *pool) prepare(ctx context.Context) error {
 }
 
 func (p *pool) compile() (pdfium.Pool, error) {
-	config := wazero.NewRuntimeConfig().
+	config := wasm.Cached(wazero.NewRuntimeConfig().
 		// which PDFium is compiled for
-		WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesExceptionHandling).
+		WithCoreFeatures(api.CoreFeaturesV2|experimental.CoreFeaturesExceptionHandling).
 		WithCloseOnContextDone(true).
-		WithMemoryLimitPages(uint32(p.memory / wasmPage))
-	if dir, err := compiledFolder(); err == nil {
-		if cache, err := wazero.NewCompilationCacheWithDir(dir); err == nil {
-			config = config.WithCompilationCache(cache)
-		}
-	}
+		WithMemoryLimitPages(uint32(p.memory/wasmPage)), compiled)
 	files := wazero.NewFSConfig()
 	for _, dir := range fontFolders {
 		if info, err := os.Stat(dir); err == nil && info.IsDir() {
@@ -111,32 +108,16 @@ func (p *pool) compile() (pdfium.Pool, error) {
 var fontFolders = []string{"/usr/share/fonts", "/usr/share/X11/fonts/Type1",
 	"/usr/share/X11/fonts/TTF", "/usr/local/share/fonts"}
 
-// cacheFolder is that of models/builtin, which lies on a floor above.
-func cacheFolder() (string, error) {
-	if dir := os.Getenv("EYELET_CACHE"); dir != "" {
-		return filepath.Abs(dir)
-	}
-	dir, err := os.UserCacheDir()
-	return filepath.Join(dir, "eyelet"), err
-}
-
-// compiledFolder is where the compiled program is kept, this user's alone.
-func compiledFolder() (string, error) {
-	dir, err := cacheFolder()
-	if err != nil {
-		return "", err
-	}
-	dir = filepath.Join(dir, "pdf")
-	return dir, os.MkdirAll(dir, 0o700)
-}
+// compiled names the folder of the compiled program.
+const compiled = "pdf"
 
 // Prepared reports whether PDF files can be opened without the wait of some seconds in which their
 // reader is compiled, once on a machine.
 func Prepared() bool {
-	dir, err := compiledFolder()
+	dir, err := wasm.Folder(compiled)
 	if err != nil {
 		return true // nothing is kept, and so there is nothing to tell
 	}
-	compiled, err := filepath.Glob(filepath.Join(dir, "*", "*"))
-	return err == nil && len(compiled) > 0
+	files, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	return err == nil && len(files) > 0
 }

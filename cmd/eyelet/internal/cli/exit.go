@@ -266,7 +266,7 @@ func remedyFor(err error) string {
 	case errors.Is(err, engine.ErrImage) && errors.Is(err, imaging.ErrNotImage):
 		return "" // it lists the formats itself
 	case errors.Is(err, engine.ErrImage):
-		return "pictures are JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC or PDF files"
+		return "pictures are JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC, AVIF, JPEG XL or PDF files"
 	case errors.Is(err, rpc.ErrAddress):
 		return "--rpc takes HOST or HOST:PORT of each machine once, with commas between them"
 	case errors.Is(err, engine.ErrDevice) && errors.Is(err, engine.ErrRequest):

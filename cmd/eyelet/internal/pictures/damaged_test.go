@@ -22,7 +22,8 @@ func TestDamagedFilesAreNamed(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range []string{
 		files + "444.jpg", files + "grey.png", files + "animated.gif", files + "lossy.webp",
-		files + "lzw.tiff", files + "grey.heic",
+		files + "lzw.tiff", files + "rgb.bmp", files + "grey.heic", files + "444.avif",
+		files + "lossy.jxl",
 		"../../../../kernels/imaging/document/testdata/pages.pdf",
 		"../../../../kernels/sound/testdata/s16.wav", "../../../../kernels/sound/testdata/s16.flac",
 		"../../../../kernels/sound/testdata/joint.mp3",

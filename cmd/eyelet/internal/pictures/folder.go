@@ -14,7 +14,7 @@ import (
 
 // Suffixes are the file names that a folder run takes for pictures.
 var Suffixes = []string{".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff",
-	".heic", ".heif", ".pdf"}
+	".heic", ".heif", ".avif", ".jxl", ".pdf"}
 
 // What people keep beside pictures, and may expect answers about.
 var (

@@ -60,9 +60,3 @@ func resizeColumns(src *RGB, rows []span) *RGB {
 	}
 	return out
 }
-
-// roundHalf makes the shift of toSample round to nearest.
-const roundHalf = 1 << (weightBits - 1)
-
-// toSample takes a fixed-point sum back to a sample.
-func toSample(sum int32) uint8 { return uint8(min(max(sum>>weightBits, 0), 255)) }

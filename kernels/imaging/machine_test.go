@@ -1,0 +1,92 @@
+package imaging
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/wasm"
+)
+
+// inMachines returns the names of the test files whose decoders run in WebAssembly.
+func inMachines(t testing.TB) (names []string) {
+	for _, kind := range []string{"*.avif", "*.jxl"} {
+		paths, err := filepath.Glob("testdata/files/" + kind)
+		if err != nil || len(paths) == 0 {
+			t.Fatal(kind, err)
+		}
+		for _, p := range paths {
+			names = append(names, filepath.Base(p))
+		}
+	}
+	return names
+}
+
+// Decoding ends with the context, and a picture that takes more memory than it may is an error of
+// that file alone.
+func TestMachinesAreBoundedInTimeAndMemory(t *testing.T) {
+	for name, bytes := range map[string]int64{"photo.avif": 1800 << 10, "lossy.jxl": 1000 << 10} {
+		data := readFile(t, name)
+		f, err := Options{}.WithDefaults().open(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if _, err := f.machine.Decode(ctx, data, 1<<20); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
+		}
+		// so few pixels that not even the file and the picture's sides have room
+		few := (bytes - wasm.Bytes(len(data), 0)) / (wasm.Bytes(0, 1) - wasm.Bytes(0, 0))
+		if _, err := f.machine.Decode(context.Background(), data, few); !errors.Is(err,
+			wasm.ErrMemory) || !errors.Is(f.describe(err), ErrTooLarge) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := Decode(data, Options{}); err != nil {
+			t.Errorf("%s, the next one: %v", name, err)
+		}
+		if _, err := Decode(data, Options{MaxPixels: 100}); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%s, of more pixels than may be: %v", name, err)
+		}
+	}
+}
+
+// A header that states other sides than the pixels have is damage, and costs no more than it says.
+func TestAnAVIFFileThatLiesAboutItsSize(t *testing.T) {
+	data := readFile(t, "444.avif")
+	at := bytes.Index(data, []byte("ispe"))
+	for _, sides := range [][2]byte{{1, 1}, {255, 255}, {37, 22}} {
+		copy(data[at+8:], []byte{0, 0, sides[0], sides[0], 0, 0, sides[1], sides[1]})
+		began := time.Now()
+		p, err := DecodePicture(context.Background(), data, Options{})
+		if err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%v: %v", sides, err)
+		}
+		t.Logf("%v: %v, %v in %v", sides, p != nil, err, time.Since(began))
+	}
+}
+
+func FuzzMachines(f *testing.F) {
+	for _, name := range inMachines(f) {
+		f.Add(readFile(f, name))
+	}
+	opt := Options{MaxPixels: 1 << 16, MaxBytes: 1 << 16}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if !isAVIF(data) && !isJPEGXL(data) {
+			return
+		}
+		m, err := Decode(data, opt)
+		if err != nil {
+			if !errors.Is(err, ErrTooLarge) && !errors.Is(err, ErrDamaged) {
+				t.Fatalf("an error of no kind: %v", err)
+			}
+			return
+		}
+		if err := m.Check(); err != nil || int64(m.W)*int64(m.H) > opt.MaxPixels {
+			t.Fatalf("%d x %d pixels: %v", m.W, m.H, err)
+		}
+	})
+}
