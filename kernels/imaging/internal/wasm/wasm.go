@@ -49,7 +49,9 @@ var (
 // Bounds of one file.
 const (
 	headerTime = 10 * time.Second
-	decodeTime = 60 * time.Second
+	decodeTime = 30 * time.Second
+	// pixelTime is what a pixel adds: several times what libaom takes here for one of a photo.
+	pixelTime = 5 * time.Microsecond
 	// machineBytes is what a machine has beside the file and the picture.
 	machineBytes = 64 << 20
 	// pixelBytes is what decoding takes for a pixel at most: planes of floats, and the pixel
@@ -97,7 +99,8 @@ func (d *Decoder) Size(ctx context.Context, file []byte) (w, h int, err error) {
 
 // Decode decodes a picture, the first one of several, of at most so many pixels.
 func (d *Decoder) Decode(ctx context.Context, file []byte, pixels int64) (*Picture, error) {
-	return d.run(ctx, file, decodeTime, Bytes(len(file), pixels), true)
+	return d.run(ctx, file, decodeTime+time.Duration(pixels)*pixelTime, Bytes(len(file), pixels),
+		true)
 }
 
 // places has one for each machine at work.
