@@ -13,8 +13,8 @@ import (
 // Budget bounds the image tokens of a picture; a bound of 0 is left to the model's family. A
 // picture that would take more is shown to the model smaller, one that would take fewer larger, as
 // if its file had that size. Where the family gives every picture the same number, it has no
-// effect; where it cuts pictures into tiles, the number moves by tiles, down to the fewest that there
-// are.
+// effect; where it cuts pictures into tiles, the number moves by tiles, down to the fewest that
+// there are.
 type Budget struct {
 	Min, Max int
 }

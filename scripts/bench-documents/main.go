@@ -9,9 +9,10 @@
 // scan makes a PDF file of pages that look scanned, and asks about each: by "eyelet run --jsonl",
 // one at a time and several, and by pdftoppm and llama-server, page by page. film asks twice about
 // frames of a film that ffmpeg makes: in two processes of "eyelet run --session", and of "eyelet
-// serve" and llama-server, both running on and restarted between the questions. budget asks about one picture within fewer and fewer tokens.
-// Without -model the built-in model answers. pdftoppm (Debian: poppler-utils) and ffmpeg are taken
-// from the PATH, or from where -pdftoppm and -ffmpeg say.
+// serve" and llama-server, both running on and restarted between the questions. budget asks about
+// one picture within fewer and fewer tokens. Without -model the built-in model answers. pdftoppm
+// (Debian: poppler-utils) and ffmpeg are taken from the PATH, or from where -pdftoppm and -ffmpeg
+// say.
 package main
 
 import (

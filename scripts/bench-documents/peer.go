@@ -154,8 +154,8 @@ type reply struct {
 // ask asks in a stream, so that the first token is seen.
 func (p *peer) ask(ctx context.Context, messages ...object) (r reply, err error) {
 	body, err := json.Marshal(object{
-		"model": "bench", "messages": messages, "max_tokens": p.o.tokens, "temperature": 0, "ignore_eos": true,
-		"stream": true, "stream_options": object{"include_usage": true},
+		"model": "bench", "messages": messages, "max_tokens": p.o.tokens, "temperature": 0,
+		"ignore_eos": true, "stream": true, "stream_options": object{"include_usage": true},
 	})
 	if err != nil {
 		return r, err
