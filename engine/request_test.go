@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
 )
 
 var question = []Message{User(Text("What color is the background?"))}
