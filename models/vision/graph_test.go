@@ -181,9 +181,10 @@ func TestGraphsOnADeviceEqualTransformers(t *testing.T) {
 func TestATowerOnADeviceThatIsLost(t *testing.T) {
 	lost := os.Getenv("EYELET_TEST_LOST")
 	if lost == "" {
-		if os.Getenv("EYELET_TEST_DEVICE") != "" || testing.Short() {
+		if os.Getenv("EYELET_TEST_DEVICE") != "" {
 			t.Skip("needs a device that fails on demand")
 		}
+		slow(t)
 		env, _, _ := peers.FaultyVulkan(t)
 		out, err := peers.OnLavapipe(t, "TestATowerOnADeviceThatIsLost", env...)
 		if err != nil || !bytes.Contains(out, []byte("--- PASS: TestATowerOnADeviceThatIsLost")) {
