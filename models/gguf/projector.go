@@ -9,17 +9,26 @@ var lastLayers = map[string]struct {
 	"mlp": {"mm.2.weight", 1}, "linear": {"mm.0.weight", 1}, "janus_pro": {"mm.1.weight", 1},
 	"pixtral":        {"mm.2.weight", 1},
 	"qwen2vl_merger": {"mm.2.weight", 1}, "qwen2.5vl_merger": {"mm.2.weight", 1},
-	"gemma3":   {"mm.input_projection.weight", 0},
+	"gemma3": {"mm.input_projection.weight", 0}, "gemma4v": {"mm.input_projection.weight", 1},
+	"glm4v":    {"mm.down.weight", 1},
 	"idefics3": {"mm.model.fc.weight", 1}, "internvl": {"mm.model.mlp.3.weight", 1},
+}
+
+// ProjectorKind returns the kind of a file's vision projector as the file calls it, "mlp" for files
+// from before the key.
+func (f *File) ProjectorKind() string {
+	for _, key := range []string{"clip.vision.projector_type", "clip.projector_type"} {
+		if kind, _ := f.Str(key); kind != "" {
+			return kind
+		}
+	}
+	return "mlp"
 }
 
 // ProjectorWidth returns the width of the rows that a vision projector makes, 0 where its tensors
 // do not tell.
 func (f *File) ProjectorWidth() int {
-	kind, ok := f.Str("clip.projector_type")
-	if !ok {
-		kind, _ = f.Str("clip.vision.projector_type")
-	}
+	kind := f.ProjectorKind()
 	if kind == "mlp" { // LLaVA's projectors end in mm.2, or in mm.0 if they have one layer
 		if _, ok := f.Tensor("mm.2.weight"); !ok {
 			kind = "linear"

@@ -207,7 +207,7 @@ var families = map[string]func(f *gguf.File, opt Options) (Layout, error){
 // New returns the layout of a projector file, ErrUnknown where this package has none. Its numbers
 // may be hostile.
 func New(f *gguf.File, opt Options) (Layout, error) {
-	kind := Kind(f)
+	kind := f.ProjectorKind()
 	make, ok := families[kind]
 	if !ok {
 		return nil, fmt.Errorf("%w: %.40q", ErrUnknown, kind)
@@ -217,16 +217,6 @@ func New(f *gguf.File, opt Options) (Layout, error) {
 		return nil, fmt.Errorf("layout: %w", err)
 	}
 	return l, nil
-}
-
-// Kind returns the kind of a file's vision projector as the file calls it, "" if it does not say.
-func Kind(f *gguf.File) string {
-	for _, key := range []string{"clip.vision.projector_type", "clip.projector_type"} {
-		if kind, _ := f.Str(key); kind != "" {
-			return kind
-		}
-	}
-	return ""
 }
 
 // Bounds of what a file may say of sizes, far above what any tower takes.

@@ -34,10 +34,7 @@ var compared = map[string]string{
 // package llava lays out get their pictures by libmtmd's rule, which for many is not the
 // processor's.
 func StandingOf(f *gguf.File) Standing {
-	kind := Kind(f)
-	if kind == "" {
-		kind = "mlp" // what files from before the key hold
-	}
+	kind := f.ProjectorKind()
 	if name, ok := processors[kind]; ok {
 		return Standing{Exact: true, Text: "laid out as by " + name + " of transformers 5.24"}
 	}

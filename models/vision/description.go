@@ -170,7 +170,7 @@ func describe(f *gguf.File, order Layout) (*description, error) {
 	if err := d.readNormalisation(f); err != nil {
 		return nil, err
 	}
-	d.Projector = projectorKind(f)
+	d.Projector = f.ProjectorKind()
 	d.Biased = biased(f)
 	_, d.FusedQKV = f.Tensor("v.blk.0.attn_qkv.weight")
 	if err := family(d, f); err != nil {

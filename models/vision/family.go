@@ -30,25 +30,15 @@ func Describe(f *gguf.File) (Info, error) {
 	return front.info, err
 }
 
-// projectorKind is the kind of projector as the file calls it.
-func projectorKind(f *gguf.File) string {
-	for _, key := range []string{"clip.vision.projector_type", "clip.projector_type"} {
-		if kind, ok := f.Str(key); ok {
-			return kind
-		}
-	}
-	return "mlp" // what files from before the key hold
-}
-
 // familyOf tells the families and projectors that this package knows from everything
 // else.
 func familyOf(f *gguf.File) (func(*description, *gguf.File) error, error) {
 	if arch := f.Architecture(); arch != "clip" {
 		return nil, fmt.Errorf("%w (general.architecture = %q)", ErrUnknownTower, arch)
 	}
-	family, ok := families[projectorKind(f)]
+	family, ok := families[f.ProjectorKind()]
 	if !ok {
-		return nil, fmt.Errorf("%w (projector_type = %.40s)", ErrUnknownTower, projectorKind(f))
+		return nil, fmt.Errorf("%w (projector_type = %.40s)", ErrUnknownTower, f.ProjectorKind())
 	}
 	if vision, ok := f.Bool("clip.has_vision_encoder"); ok && !vision {
 		return nil, fmt.Errorf("%w (clip.has_vision_encoder = false)", ErrUnknownTower)

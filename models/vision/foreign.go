@@ -51,7 +51,7 @@ func CheckTower(f *gguf.File) error {
 		return fmt.Errorf("vision: tensor %s has dimensions %v, which do not fit patches of %d "+
 			"and a width of %d", t.Name, t.Dims, patch, width)
 	}
-	if t, ok := f.Tensor("v.position_embd.weight"); ok && projectorKind(f) == "llama4" &&
+	if t, ok := f.Tensor("v.position_embd.weight"); ok && f.ProjectorKind() == "llama4" &&
 		(len(t.Dims) < 2 || t.Dims[1] != (size/patch)*(size/patch)+1) {
 		return fmt.Errorf("vision: tensor %s has dimensions %v, which do not fit patches of %d "+
 			"in pictures of %d", t.Name, t.Dims, patch, size)
@@ -86,7 +86,7 @@ var merged = map[string]struct {
 // checkMerged compares the side of a square with such a tensor.
 func checkMerged(f *gguf.File, width uint64) error {
 	const key = "clip.vision.projector.scale_factor"
-	m, ok := merged[projectorKind(f)]
+	m, ok := merged[f.ProjectorKind()]
 	if !ok {
 		return nil
 	}
@@ -99,7 +99,7 @@ func checkMerged(f *gguf.File, width uint64) error {
 	rows := side * side
 	if _, half := f.Tensor("v.vit_merger.ds_ln.weight"); half {
 		rows = side // MiniCPM-V merges in two steps of 2 x 2
-	} else if projectorKind(f) == "minicpmv4_6" {
+	} else if f.ProjectorKind() == "minicpmv4_6" {
 		rows = 2 * side // whose file may leave out the first of them
 	}
 	if t, ok := f.Tensor(m.tensor); ok && t.Dims[0] != width*rows {

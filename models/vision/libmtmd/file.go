@@ -12,16 +12,6 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// projectorKind is the kind of projector as the file calls it, "mlp" in files from before the key.
-func projectorKind(f *gguf.File) string {
-	for _, key := range []string{"clip.vision.projector_type", "clip.projector_type"} {
-		if kind, _ := f.Str(key); kind != "" {
-			return kind
-		}
-	}
-	return "mlp"
-}
-
 // family names the tower. Behind LLaVA's projectors stands one of two families, of which CLIP has a
 // class token.
 func family(f *gguf.File, projector string) string {

@@ -429,7 +429,7 @@ func describe(ctx context.Context, f *gguf.File) (info vision.Info, width int, e
 	// CheckTower has bounded them
 	number := func(key string) int { n, _ := f.Uint("clip.vision." + key); return int(n) }
 	info = vision.Info{
-		Projector: projectorKind(f), Backend: "mtmd", ImageSize: number("image_size"),
+		Projector: f.ProjectorKind(), Backend: "mtmd", ImageSize: number("image_size"),
 		PatchSize: number("patch_size"),
 		Blocks:    number("block_count"), Hidden: number("embedding_length"),
 	}

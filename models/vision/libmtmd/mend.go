@@ -39,7 +39,7 @@ func changes(f *gguf.File) *change {
 
 // familyChanges are those that only one family needs.
 func familyChanges(f *gguf.File) *change {
-	switch projectorKind(f) {
+	switch f.ProjectorKind() {
 	case "gemma4v":
 		_, gelu := f.Lookup("clip.use_gelu")
 		_, silu := f.Lookup("clip.use_silu")

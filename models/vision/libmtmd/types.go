@@ -40,7 +40,7 @@ func wrongType(projector string, t *gguf.Tensor) bool {
 
 // wrongTypes are the tensors of a file that must be widened to float32 for libmtmd.
 func wrongTypes(f *gguf.File) (list []*gguf.Tensor) {
-	projector := projectorKind(f)
+	projector := f.ProjectorKind()
 	for _, t := range f.Tensors() {
 		if wrongType(projector, t) {
 			list = append(list, t)

@@ -99,7 +99,7 @@ func TestTensorsOfTypesThatLibmtmdCannotComputeWithAreWidened(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			kind := projectorKind(f)
+			kind := f.ProjectorKind()
 			f.Close()
 			half := filepath.Join(dir, "half.gguf")
 			n := halve(t, projector, half, func(x *gguf.Tensor) gguf.Type {
