@@ -45,7 +45,8 @@ func (o *output) planGemma4Layer(t *hf.Text, i int, to, from string) {
 	o.add(to+"layer_output_scale.weight", from+"layer_scalar", 1)
 	for _, norm := range []struct{ to, from string }{{"attn_norm", "input_layernorm"},
 		{"post_attention_norm", "post_attention_layernorm"},
-		{"ffn_norm", "pre_feedforward_layernorm"}, {"post_ffw_norm", "post_feedforward_layernorm"}} {
+		{"ffn_norm", "pre_feedforward_layernorm"},
+		{"post_ffw_norm", "post_feedforward_layernorm"}} {
 		o.norm(to+norm.to, from+norm.from, t.Hidden, false)
 	}
 	attention := from + "self_attn."

@@ -127,7 +127,7 @@ func (o object) globalHeads(t *Text) {
 		dim := layer.integer("head_dim", t.HeadDim, 1, maxWidth)
 		heads := layer.integer("num_key_value_heads", t.KVHeads, 1, maxWidth)
 		if !first && (dim != t.GlobalHeadDim || heads != t.GlobalKVHeads) {
-			layer.fail("head_dim", "%w: heads that differ from those of other layers without a window",
+			layer.fail("head_dim", "%w: other layers without a window have other heads",
 				ErrUnsupported)
 		}
 		t.GlobalHeadDim, t.GlobalKVHeads, first = dim, heads, false

@@ -60,8 +60,8 @@ type Vision struct {
 	AttentionBias bool
 	// Positions is the number of rows in each of Gemma 4's two tables of positions.
 	Positions int
-	// Clipped and Standardized tell kinds of Gemma 4's tower: bounds of what goes into linear layers
-	// and comes out of them, and a scale of what the tower makes.
+	// Clipped and Standardized tell kinds of Gemma 4's tower: bounds of what goes into linear
+	// layers and comes out of them, and a scale of what the tower makes.
 	Clipped, Standardized bool
 	Hears                 bool // Gemma 4 has a tower for sound besides
 }

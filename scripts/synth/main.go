@@ -7,8 +7,8 @@
 //	go run ./scripts/synth -shape 1b -type Q4_K_M           # build/synth/llama-1b-q4_k_m.gguf
 //	go run ./scripts/synth -shape 1b -mmproj                # build/synth/mmproj-1b-f16.gguf
 //	go run ./scripts/synth -tower qwen2.5-vl-3b             # build/synth/mmproj-qwen2.5-vl-3b-f16.gguf
-//	go run ./scripts/synth -shape 1b -reads gemma3-4b       # build/synth/llama-1b-gemma3-4b-q4_k_m.gguf, and the tower for it:
-//	                                                        # build/synth/mmproj-1b-gemma3-4b-f16.gguf
+//	go run ./scripts/synth -shape 1b -reads gemma3-4b       # llama-1b-gemma3-4b-q4_k_m.gguf and
+//	                                                        # mmproj-1b-gemma3-4b-f16.gguf there
 //
 //	go run ./scripts/synth -draw                            # build/synth/sd15-f16.safetensors: Stable Diffusion 1.5
 //
@@ -44,7 +44,7 @@ func main() {
 		"write the vision tower and projector of a family instead, in F16: "+strings.Join(
 			familyNames(), " or "))
 	reads := flag.String("reads", "",
-		"write a language model that reads pictures of a family, and the family's tower with rows of the model's width: "+
+		"write a language model that reads a family's pictures, and the tower for it: "+
 			strings.Join(familyNames(), " or "))
 	seed := flag.Uint64("seed", 1, "seed of the weights")
 	tokenizer := flag.String("tokenizer", "models/builtin/eyelet-builtin-q8_0.gguf",
