@@ -61,7 +61,7 @@ func TestFamiliesAreEncodedAsInTransformers(t *testing.T) {
 	peers.WithoutRaceDetector(t)
 	most := 100_000
 	if os.Getenv("EYELET_SLOW") != "" {
-		most = 1 << 20
+		most = 1 << 24
 	}
 	for _, g := range described(t) {
 		file := projectorOf(t, g)
