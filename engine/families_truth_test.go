@@ -72,8 +72,9 @@ func TestFamiliesAreAsInTransformers(t *testing.T) {
 			}
 			checkTruth(t, m, g)
 		})
-		// whose graph reads memory that it never wrote
-		if g.Name == "pixtral" || g.Name == "mistral3" {
+		// Pixtral's graph reads memory that it never wrote, and libmtmd alone refuses SmolVLM's
+		// vocabulary, which has no token for two newlines.
+		if slices.Contains([]string{"pixtral", "mistral3", "smolvlm"}, g.Name) {
 			t.Run(g.Name+" through libmtmd", func(t *testing.T) {
 				m, _ := openBench(t, g, func(s *ModelSpec) { s.Encoder = EncoderMtmd })
 				checkTruth(t, m, g)
@@ -189,7 +190,7 @@ func measureTruth(t *testing.T, m *Model, g *layouttest.Golden, p layouttest.Pic
 			"Other positions: the last is %d and their sums are %d, want %d and %d. ", last, sums,
 			p.Positions.Last, p.Positions.Sums)
 	}
-	x.pixels = samePixels(t, m, p)
+	x.pixels = samePixels(t, m, made, p)
 	x.rows = compareRows(t, m, made, p)
 	x.detail += fmt.Sprintf("The embeddings' relative error is %.2g. ", x.rows)
 	a, err := collect(t.Context(), m, r)
@@ -208,27 +209,28 @@ func measureTruth(t *testing.T, m *Model, g *layouttest.Golden, p layouttest.Pic
 	return x
 }
 
-// samePixels compares the views of the family's layout with what transformers shows the tower.
-func samePixels(t *testing.T, m *Model, p layouttest.Picture) bool {
+// samePixels compares what the tower gets of a prompt's picture with what transformers shows it.
+// Where libmtmd lays pictures out, nobody sees that.
+func samePixels(t *testing.T, m *Model, made *prompt, p layouttest.Picture) bool {
 	t.Helper()
 	if strings.HasPrefix(m.pictureIdentity, "alone") {
 		return false
 	}
-	rule := ruleOf(t, m)
-	if rule == nil {
-		return false
-	}
-	plan, err := rule.Plan(p.W, p.H)
-	if err != nil {
-		t.Fatal(err)
-	}
-	views, err := plan.Pictures(t.Context(), layouttest.Scene(p.W, p.H))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return slices.EqualFunc(views, p.Tiles, func(v *imaging.RGB, tile layouttest.Tile) bool {
+	in := openPicture(t, made)
+	defer in.Close()
+	return slices.EqualFunc(in.Tiles, p.Tiles, func(v *imaging.RGB, tile layouttest.Tile) bool {
 		return fmt.Sprintf("%x", sha256.Sum256(v.Pix)) == tile.SHA256
 	})
+}
+
+// openPicture decodes and lays out a prompt's first picture.
+func openPicture(t *testing.T, made *prompt) *vision.Input {
+	t.Helper()
+	in, err := made.pictures[0].Source.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in
 }
 
 // sceneImage is the golden's picture as a file.
@@ -346,12 +348,9 @@ func compact(ids []int32) (s string) {
 func compareRows(t *testing.T, m *Model, made *prompt, p layouttest.Picture) (worst float64) {
 	t.Helper()
 	var rows []float32
-	in, err := made.pictures[0].Source.Open(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	in := openPicture(t, made)
 	defer in.Close()
-	err = m.engine.thread.do(t.Context(), func() (err error) {
+	err := m.engine.thread.do(t.Context(), func() (err error) {
 		rows, err = vision.Encode(t.Context(), m.vision, in)
 		return err
 	})
