@@ -102,7 +102,8 @@ func (s *Session) folderTasks(in *input, answers *answerFile) iter.Seq[folderTas
 
 // folderAnswer asks about one picture or page. Only what ends the whole run is an error.
 func (s *Session) folderAnswer(ctx context.Context, in *input, it pictures.Item) (r folderResult) {
-	r.line = folderLine{Image: pictures.NameText(it.Name), Question: in.question, Model: s.Model.Info().Name}
+	r.line = folderLine{Image: pictures.NameText(it.Name), Question: in.question,
+		Model: s.Model.Info().Name}
 	picture, err := s.library.Page(ctx, it)
 	var a answer
 	if err == nil {

@@ -67,8 +67,8 @@ func List(folder string) (names []string, leftOut string, err error) {
 	return names, leftOut, nil
 }
 
-// NameText returns the name of a file as text. Systems may take any bytes for a name; those that are
-// no UTF-8, which JSON cannot hold, become \xff, so that two names stay two.
+// NameText returns the name of a file as text. Systems may take any bytes for a name; those that
+// are no UTF-8, which JSON cannot hold, become \xff, so that two names stay two.
 func NameText(name string) string {
 	if utf8.ValidString(name) {
 		return name
