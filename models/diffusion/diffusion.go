@@ -114,6 +114,9 @@ func open(path string) (*File, []tensor, error) {
 			path, ErrNotDiffusion)
 	}
 	f, err := safetensors.Open(path)
+	if errors.Is(err, safetensors.ErrNotSafetensors) {
+		return nil, nil, fmt.Errorf("diffusion: %w: %w", ErrNotDiffusion, err)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

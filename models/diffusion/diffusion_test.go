@@ -139,7 +139,7 @@ func TestPartsAndOthersAreSaidToBe(t *testing.T) {
 		}
 	}
 	for name, data := range map[string]string{"text": "hello, this is no model at all",
-		"nothing": ""} {
+		"nothing": "", "a bracket by chance": "\xa0\x01\xff\x77\x12\xee\x81\x99{ and more"} {
 		if _, err := diffusion.Inspect(write(t, "x", []byte(data)), nil); !errors.Is(err,
 			diffusion.ErrNotDiffusion) {
 			t.Errorf("%s: %v", name, err)

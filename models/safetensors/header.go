@@ -48,6 +48,9 @@ func readHeader(r io.ReaderAt,
 	switch {
 	case first[0] != '{' || n < 2:
 		return nil, nil, 0, fmt.Errorf("%w (no header at its start)", ErrNotSafetensors)
+	case n > maxHeader && n > room: // which no writer of the format can have meant
+		return nil, nil, 0, fmt.Errorf("%w (its first bytes tell no length of a header)",
+			ErrNotSafetensors)
 	case n > maxHeader:
 		return nil, nil, 0, fmt.Errorf("%w: a header of %d bytes, at most %d are read", ErrLimit, n,
 			maxHeader)
