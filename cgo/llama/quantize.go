@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -108,6 +109,9 @@ type QuantizeParams struct {
 	KeepSplit       bool         // as many files as the source has
 	// every tensor as it is; Type and the types of tensors count for nothing
 	Copy bool
+	// PruneLayers are the numbers of layers that are left out, each once and not all of them; those
+	// behind them move up. The caller checks that the model has them.
+	PruneLayers []int
 	// importance of each column, matrix after matrix, by tensor name; from 0 to MaxImportance
 	Imatrix map[string][]float32
 
@@ -148,8 +152,11 @@ func Quantize(ctx context.Context, in, out string, p QuantizeParams) error {
 		return fmt.Errorf("llama: quantize: %w", err)
 	}
 	defer os.RemoveAll(tmp)
-	if err := quantize(ctx, in, filepath.Join(tmp, filepath.Base(out)), cp, &arena,
-		p.Progress); err != nil {
+	name := filepath.Base(out)
+	if p.KeepSplit { // libllama puts the numbers and the ending behind the whole name
+		name = strings.TrimSuffix(name, ".gguf")
+	}
+	if err := quantize(ctx, in, filepath.Join(tmp, name), cp, &arena, p.Progress); err != nil {
 		return err
 	}
 	files, err := os.ReadDir(tmp)
@@ -309,6 +316,17 @@ func (p *QuantizeParams) toC(arena *cArena) (*C.llama_model_quantize_params, err
 	c.pure = C.bool(p.Pure)
 	c.keep_split = C.bool(p.KeepSplit)
 	c.only_copy = C.bool(p.Copy)
+	if n := len(p.PruneLayers); n > 0 {
+		list := unsafe.Slice((*C.int32_t)(arena.alloc(uintptr(4*(n+1)))), n+1)
+		for i, layer := range p.PruneLayers {
+			if layer < 0 || layer > math.MaxInt32 {
+				return nil, fmt.Errorf("llama: quantize: a model has no layer %d", layer)
+			}
+			list[i] = C.int32_t(layer)
+		}
+		list[n] = -1 // libllama's end of the list
+		c.prune_layers = &list[0]
+	}
 	if len(p.TensorTypes) > 0 {
 		size := unsafe.Sizeof(C.struct_llama_model_tensor_override{})
 		list := unsafe.Slice((*C.struct_llama_model_tensor_override)(

@@ -30,6 +30,9 @@ func planLanguage(ctx context.Context, f *gguf.File,
 	if err := checkRules(f, p); err != nil {
 		return nil, p, err
 	}
+	if err := checkPruning(f, p.PruneLayers); err != nil {
+		return nil, p, err
+	}
 	fitted := fitTypes(f, p)
 	plan, err := askLibllama(ctx, f, fitted)
 	if err != nil {
@@ -53,13 +56,14 @@ func askLibllama(ctx context.Context, f *gguf.File, p llama.QuantizeParams) (*Pl
 	}
 	plan := &Plan{File: f}
 	for _, t := range plans {
-		tensor, ok := f.Tensor(t.Name)
+		source := sourceName(t.Name, p.PruneLayers)
+		tensor, ok := f.Tensor(source)
 		if !ok {
 			return nil, fmt.Errorf("quantize: libllama speaks of a tensor %s, which is not in %s",
 				t.Name, f.Path())
 		}
-		plan.Tensors = append(plan.Tensors, TensorPlan{Name: t.Name, From: tensor.Type,
-			To: gguf.Type(t.To), Elements: tensor.Elements()})
+		plan.Tensors = append(plan.Tensors, TensorPlan{Name: t.Name, Source: source,
+			From: tensor.Type, To: gguf.Type(t.To), Elements: tensor.Elements()})
 	}
 	return plan, nil
 }
@@ -88,6 +92,10 @@ func (p *Plan) writeLanguage(ctx context.Context, out string, params llama.Quant
 	for _, kv := range keys {
 		w.Set(kv.Key, kv.Value)
 	}
+	if n := len(params.PruneLayers); n > 0 {
+		key, layers := blockCount(p.File)
+		w.Set(key, uint32(layers-n))
+	}
 	p.addTensors(ctx, w, WriteOptions{Threads: params.Threads, Progress: params.Progress},
 		p.importance(params))
 	if err := w.WriteFile(out); err != nil {
@@ -101,14 +109,14 @@ func (p *Plan) writeLanguage(ctx context.Context, out string, params llama.Quant
 func (p *Plan) importance(params llama.QuantizeParams) map[string][]float32 {
 	list := map[string][]float32{}
 	for _, plan := range p.Tensors {
-		t, _ := p.File.Tensor(plan.Name)
+		t, _ := p.File.Tensor(plan.source())
 		matrices := 1
 		if len(t.Dims) > 2 {
 			matrices = int(t.Dims[2])
 		}
-		if w := params.Imatrix[plan.Name]; len(w) == rowLength(t)*matrices && t.Elements() > 0 &&
+		if w := params.Imatrix[plan.source()]; len(w) == rowLength(t)*matrices && t.Elements() > 0 &&
 			int(t.Elements())/rowLength(t)%matrices == 0 {
-			list[plan.Name] = w
+			list[plan.source()] = w
 		}
 	}
 	return list

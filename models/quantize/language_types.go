@@ -105,7 +105,7 @@ func (p *Plan) markFallbacks(params llama.QuantizeParams) {
 	for i := range p.Tensors {
 		t := &p.Tensors[i]
 		want, ok := typeOverride(params, t.Name)
-		if tensor, found := p.File.Tensor(t.Name); ok && found && want != t.To {
+		if tensor, found := p.File.Tensor(t.source()); ok && found && want != t.To {
 			n := want.BlockSize()
 			t.Fallback = n > 0 && rowLength(tensor)%n != 0
 		}
@@ -116,7 +116,7 @@ func (p *Plan) markFallbacks(params llama.QuantizeParams) {
 // that want an importance matrix where there is none of the tensor.
 func (p *Plan) checkLanguage(params llama.QuantizeParams) error {
 	for _, t := range p.Tensors {
-		tensor, ok := p.File.Tensor(t.Name)
+		tensor, ok := p.File.Tensor(t.source())
 		if !ok || t.To == t.From {
 			continue
 		}
@@ -127,7 +127,7 @@ func (p *Plan) checkLanguage(params llama.QuantizeParams) error {
 		if n := t.To.BlockSize(); n <= 0 || rowLength(tensor)%n != 0 {
 			return fmt.Errorf("quantize: %s: %w: rows of %d elements are no whole blocks of %v; give it another type", t.Name, ErrOptions, rowLength(tensor), t.To)
 		}
-		if !wantsImportance(t, params.Type) || len(params.Imatrix[t.Name]) > 0 {
+		if !wantsImportance(t, params.Type) || len(params.Imatrix[t.source()]) > 0 {
 			continue
 		}
 		if len(params.Imatrix) == 0 {

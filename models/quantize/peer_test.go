@@ -80,6 +80,10 @@ func TestFilesAreLlamaQuantizesToTheByte(t *testing.T) {
 			Type: ggml.Q8_0}}}, []string{"--tensor-type", "attn_v=q8_0"}},
 		{"Q4_K_M", llama.QuantizeParams{}, []string{"--imatrix", matrix}},
 		{"IQ2_M", llama.QuantizeParams{}, []string{"--imatrix", matrix}},
+		{"Q4_K_M", llama.QuantizeParams{PruneLayers: []int{4, 1}}, []string{"--prune-layers",
+			"4,1"}},
+		{"Q3_K_M", llama.QuantizeParams{PruneLayers: []int{0}}, []string{"--imatrix", matrix,
+			"--prune-layers", "0"}},
 		{"BF16", llama.QuantizeParams{}, nil},
 	} {
 		ours, theirs := filepath.Join(t.TempDir(), "ours.gguf"), filepath.Join(t.TempDir(),
@@ -118,6 +122,32 @@ func TestFilesAreLlamaQuantizesToTheByte(t *testing.T) {
 			}
 			t.Errorf("%s %v: %d bytes, llama-quantize wrote %d, and they differ from byte %d on\n%s\n%s", c.typ, c.flags, len(a), len(b), i, describe(t, ours), describe(t, theirs))
 		}
+	}
+}
+
+// TestPartsAreLlamaQuantizes keeps the parts of a model, here one.
+func TestPartsAreLlamaQuantizes(t *testing.T) {
+	peers.Require(t, "llama-quantize")
+	f, dir := halfModel(t), t.TempDir()
+	r, err := Language(t.Context(), f, filepath.Join(dir, "ours.gguf"),
+		llama.QuantizeParams{Type: mixture(t, "Q4_0"), KeepSplit: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := filepath.Join(dir, "theirs.gguf")
+	cmd, err := peers.Command(t.Context(), "llama-quantize", "--keep-split", f.Path(), theirs, "Q4_0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	want, err := Sum(t.Context(), filepath.Join(dir, "theirs-00001-of-00001.gguf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Path != filepath.Join(dir, "ours-00001-of-00001.gguf") || r.SHA256 != want.SHA256 {
+		t.Errorf("%+v, llama-quantize wrote %+v", r, want)
 	}
 }
 

@@ -1,6 +1,7 @@
 package quantize
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -110,11 +111,17 @@ type Plan struct {
 
 // TensorPlan is what one tensor becomes.
 type TensorPlan struct {
-	Name     string
+	Name string
+	// Source is the tensor's name in the file that is quantized, where it is another: layers move
+	// up where others are left out.
+	Source   string
 	From, To gguf.Type
 	Elements uint64
 	Fallback bool // the rows do not fit the type that the rule gives
 }
+
+// source is the tensor's name in the file that is quantized.
+func (t *TensorPlan) source() string { return cmp.Or(t.Source, t.Name) }
 
 // Bytes is the size of the tensor after.
 func (t *TensorPlan) Bytes() int64 { return size(t.To, t.Elements) }

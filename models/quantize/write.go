@@ -88,12 +88,12 @@ func (p *Plan) addTensors(ctx context.Context, w *gguf.Writer, o WriteOptions,
 		threads = runtime.GOMAXPROCS(0)
 	}
 	for i, plan := range p.Tensors {
-		t, _ := p.File.Tensor(plan.Name)
+		t, _ := p.File.Tensor(plan.source())
 		w.AddTensorFunc(plan.Name, plan.To, t.Dims, func(out io.Writer) error {
 			if o.Progress != nil {
 				o.Progress(i+1, len(p.Tensors), plan.Name)
 			}
-			return convert(ctx, t, plan.To, importance[plan.Name], threads, out)
+			return convert(ctx, t, plan.To, importance[plan.source()], threads, out)
 		})
 	}
 }

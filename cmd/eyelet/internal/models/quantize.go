@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -72,7 +73,7 @@ type quantizeOptions struct {
 	tensorFiles                    []string
 	overrideKV                     []string
 	bufferMiB                      int
-	pruneLayers                    string
+	pruneLayers                    []int
 
 	bytes int64     // of targetSize
 	keys  []gguf.KV // of the metadata of a language model
@@ -117,8 +118,8 @@ func NewQuantizeCommand() *cobra.Command {
 	f.IntVar(&o.bufferMiB, "max-buffer-size", 0,
 		"taken for llama-quantize's sake; a few MiB a thread are enough here")
 	_ = f.MarkHidden("max-buffer-size")
-	f.StringVar(&o.pruneLayers, "prune-layers", "", "of llama-quantize; refused here")
-	_ = f.MarkHidden("prune-layers")
+	f.IntSliceVar(&o.pruneLayers, "prune-layers", nil,
+		"layers of a language model to leave out, as 20,21: what is left is another model")
 	f.StringVar(&o.outputType, "output-type", "", "type of output.weight")
 	f.StringVar(&o.embeddingType, "embedding-type", "", "type of token_embd.weight")
 	f.BoolVar(&o.keepOutput, "keep-output", false, "leave output.weight as it is")
@@ -195,6 +196,12 @@ func runQuantize(cmd *cobra.Command, path string, o *quantizeOptions) error {
 		fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w", o.out, convert.ErrExists)
 	}
+	if o.keepSplit && !o.force && !o.dryRun {
+		parts := strings.TrimSuffix(o.out, ".gguf") + "-[0-9]*-of-[0-9]*.gguf"
+		if there, _ := filepath.Glob(parts); len(there) > 0 {
+			return fmt.Errorf("%s: %w", there[0], convert.ErrExists)
+		}
+	}
 	if !o.dryRun {
 		if err := cli.CheckOutput(o.out, "the model"); err != nil {
 			return err
@@ -251,8 +258,6 @@ func (o *quantizeOptions) check() (err error) {
 		return cli.Usagef("--include-weights and --exclude-weights choose from an importance matrix: give --imatrix")
 	case o.keepSplit && len(o.overrideKV) > 0:
 		return cli.Usagef("--override-kv and --keep-split cannot be used together")
-	case o.pruneLayers != "":
-		return cli.Usagef("--prune-layers is not done here: a model without some of its layers is another model; llama-quantize --prune-layers makes one, and its file can be quantized")
 	case goals == 0:
 		return cli.Usagef("--type is missing; for a projector --max-error or --target-size can choose one")
 	case o.maxError != 0 && o.targetSize != "":
@@ -350,6 +355,7 @@ func (o *quantizeOptions) languageParams(f *gguf.File) (p llama.QuantizeParams, 
 	}
 	p.Threads, p.KeepOutput, p.Pure, p.AllowRequantize, p.KeepSplit = o.threads, o.keepOutput,
 		o.pure, o.allowRequantize, o.keepSplit
+	p.PruneLayers = o.pruneLayers
 	for _, x := range []struct {
 		flag, name string
 		to         **ggml.Type

@@ -25,7 +25,7 @@ func (o *quantizeOptions) projector(cmd *cobra.Command, f *gguf.File,
 	q *Quantization) error {
 	for name, set := range map[string]bool{"output-type": o.outputType != "",
 		"embedding-type": o.embeddingType != "", "keep-output": o.keepOutput,
-		"keep-split": o.keepSplit} {
+		"keep-split": o.keepSplit, "prune-layers": len(o.pruneLayers) > 0} {
 		if set {
 			return cli.Usagef("--%s is for language models, and %s is a projector", name, f.Path())
 		}
