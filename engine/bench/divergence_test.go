@@ -34,7 +34,13 @@ func TestFiguresOfDivergenceAreNumPys(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := c.result()
+	figuresAre(t, c.result(), g.Figures)
+}
+
+// figuresAre holds all figures of a comparison to those of NumPy, which scripts/golden/divergence.py
+// computes of the same logits.
+func figuresAre(t *testing.T, r *Distribution, figures map[string]interface{}) {
+	t.Helper()
 	got := map[string]interface{}{}
 	for _, part := range []any{r, r.Against} {
 		text, err := json.Marshal(part)
@@ -50,7 +56,7 @@ func TestFiguresOfDivergenceAreNumPys(t *testing.T) {
 			t.Errorf("%s: %v, NumPy %v", name, x, want)
 		}
 	}
-	for name, want := range g.Figures {
+	for name, want := range figures {
 		if name != "kl_quantiles" {
 			x, ok := got[name].(float64)
 			if !ok {
@@ -63,8 +69,8 @@ func TestFiguresOfDivergenceAreNumPys(t *testing.T) {
 			same(name, r.Against.KLQuantiles[i].Value, q.(float64))
 		}
 	}
-	if len(g.Figures) != 18 {
-		t.Errorf("%d figures", len(g.Figures))
+	if len(figures) != 18 {
+		t.Errorf("%d figures", len(figures))
 	}
 }
 

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
@@ -35,8 +37,10 @@ type Job struct {
 	Batch     int    `json:"batch,omitempty"`   // micro-batch
 	Context   int    `json:"context,omitempty"` // of the engine; 0 means its default
 	Reps      int    `json:"reps,omitempty"`
-	RPC       string `json:"rpc,omitempty"`  // as in engine.ModelSpec; of JobSpeed alone
-	Base      bool   `json:"base,omitempty"` // it is the base that others are compared with
+	RPC       string `json:"rpc,omitempty"` // as in engine.ModelSpec; of JobSpeed alone
+	// arithmetic of the tower, as in engine.ModelSpec; "" means auto
+	VisionPrecision string `json:"vision_precision,omitempty"`
+	Base            bool   `json:"base,omitempty"` // it is the base that others are compared with
 	// Known are the figures of the model over the text, if another job found them; NoTokens leaves
 	// out the tests of llama-bench, which another job ran: the projector takes no part in either.
 	Known    *Distribution `json:"known,omitempty"`
@@ -146,12 +150,15 @@ func (w *Worker) Run(ctx context.Context, j *Job, progress func(next string)) (r
 }
 
 func (j *Job) check() error {
-	_, known := kvTypes[j.KV]
+	_, cacheErr := cacheParams(j.KV)
+	if _, err := nn.ParsePrecision(cmp.Or(j.VisionPrecision, "auto")); err != nil {
+		return fmt.Errorf("%w: vision precision: %w", engine.ErrRequest, err)
+	}
 	switch {
 	case j.Kind != JobTower && j.Kind != JobQuality && j.Kind != JobSpeed && j.Kind != JobPeer:
 		return fmt.Errorf("%w: a job of kind %q", engine.ErrRequest, j.Kind)
-	case j.Kind != JobTower && !known:
-		return fmt.Errorf("%w: unknown type %q of the KV cache; there are f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 and q4_0", engine.ErrRequest, j.KV)
+	case j.Kind != JobTower && cacheErr != nil:
+		return cacheErr
 	case j.Threads < 1 || j.Threads > 512:
 		return fmt.Errorf("%w: threads is %d; give 1 to 512", engine.ErrRequest, j.Threads)
 	case j.Reps < 0 || j.Reps > MaxRounds:
@@ -216,7 +223,7 @@ func (j *Job) tower(ctx context.Context, progress func(string)) (*TowerQuality, 
 	}
 	defer set.Close()
 	progress("loading the tower")
-	t, err := OpenTower(ctx, j.Projector, TowerOptions{Threads: j.Threads})
+	t, err := j.openTower(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -252,6 +259,15 @@ func (j *Job) tower(ctx context.Context, progress func(string)) (*TowerQuality, 
 		return nil, fmt.Errorf("bench: image tokens: %w", err)
 	}
 	return r, nil
+}
+
+// openTower opens the projector in the precision that was asked for.
+func (j *Job) openTower(ctx context.Context) (*Tower, error) {
+	p, err := nn.ParsePrecision(cmp.Or(j.VisionPrecision, "auto"))
+	if err != nil {
+		return nil, fmt.Errorf("%w: vision precision: %w", engine.ErrRequest, err)
+	}
+	return OpenTower(ctx, j.Projector, TowerOptions{Threads: j.Threads, Precision: p})
 }
 
 // encodeFile takes a picture of a set to its image tokens.
@@ -379,7 +395,7 @@ func (j *Job) speed(ctx context.Context, progress func(string)) (*Speed, error) 
 		s.PeakBytes = highest
 	}
 	if j.Projector != "" {
-		t, err := OpenTower(ctx, j.Projector, TowerOptions{Threads: j.Threads})
+		t, err := j.openTower(ctx)
 		if err != nil {
 			return nil, err
 		}

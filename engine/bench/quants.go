@@ -46,6 +46,8 @@ type QuantsOptions struct {
 	// RPC names servers that take layers of the models, as in engine.ModelSpec. Speed alone is
 	// measured with them.
 	RPC string
+	// VisionPrecision is the arithmetic of native towers, as in engine.ModelSpec; "" means auto.
+	VisionPrecision string
 
 	// Run runs a job elsewhere, in a process of its own; nil runs it here.
 	Run func(ctx context.Context, j *Job, progress func(next string)) (*JobResult, error)
@@ -118,6 +120,9 @@ func (m *matrix) prepare() error {
 		return fmt.Errorf("%w: no model, or no folder for the results", engine.ErrRequest)
 	}
 	o.Reps, o.Runs = cmp.Or(o.Reps, 5), cmp.Or(o.Runs, 1)
+	if o.VisionPrecision == "auto" {
+		o.VisionPrecision = ""
+	}
 	if o.RPC != "" && (!o.NoQuality || o.Against) {
 		return fmt.Errorf("%w: with RPC servers speed alone is measured, and no peer",
 			engine.ErrRequest)
@@ -147,7 +152,8 @@ func (m *matrix) prepare() error {
 		o.KV[i] = strings.ToLower(kv)
 		for _, n := range o.Threads {
 			for _, b := range o.Batch {
-				j := Job{Kind: JobSpeed, KV: o.KV[i], Threads: n, Batch: b, Reps: o.Reps}
+				j := Job{Kind: JobSpeed, KV: o.KV[i], Threads: n, Batch: b, Reps: o.Reps,
+					VisionPrecision: o.VisionPrecision}
 				if err := j.check(); err != nil {
 					return err
 				}
@@ -174,7 +180,7 @@ func (m *matrix) open() error {
 		return err
 	}
 	r.Setup = Setup{BaseKV: o.KV[0], Windows: o.Windows, Count: o.Count, Seed: o.Seed, Reps: o.Reps,
-		Context: o.Context, RPC: o.RPC}
+		Context: o.Context, RPC: o.RPC, VisionPrecision: o.VisionPrecision}
 	r.Setup.BaseModel = baseOf(r.Models, o.Base)
 	r.Setup.BaseProjector = baseOf(r.Projectors, o.BaseProjector)
 	if err := os.MkdirAll(filepath.Join(o.Out, workDir), 0o777); err != nil {

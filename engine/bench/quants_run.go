@@ -43,7 +43,7 @@ func rank(j *matrixJob) int {
 func (m *matrix) job(kind, name string) *matrixJob {
 	j := &matrixJob{name: kind + " of " + name}
 	j.Job = Job{Kind: kind, Threads: slices.Max(m.o.Threads), Reps: m.o.Reps, Context: m.o.Context,
-		RPC: m.o.RPC, Dir: filepath.Join(m.o.Out, workDir),
+		RPC: m.o.RPC, VisionPrecision: m.o.VisionPrecision, Dir: filepath.Join(m.o.Out, workDir),
 		Questions: m.o.Questions, Count: m.o.Count, Seed: m.o.Seed, Windows: m.o.Windows}
 	m.jobs = append(m.jobs, j)
 	return j

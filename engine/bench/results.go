@@ -74,6 +74,8 @@ type Setup struct {
 	Reps          int    `json:"repetitions"`
 	Context       int    `json:"context"`
 	RPC           string `json:"rpc,omitempty"` // servers that have layers of the models
+	// as it was asked for; "" means auto, and [TowerQuality] says what that came to
+	VisionPrecision string `json:"vision_precision,omitempty"`
 }
 
 // ModelFile is a file that takes part.

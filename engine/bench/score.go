@@ -23,6 +23,21 @@ var kvTypes = map[string]ggml.Type{
 	"q5_0": ggml.Q5_0, "q4_1": ggml.Q4_1, "q4_0": ggml.Q4_0,
 }
 
+// cacheParams are the parameters of a context whose cache has a type. As in the engine, an F32 cache
+// goes without fused attention, which rounds keys and values to F16 first.
+func cacheParams(kv string) (p llama.ContextParams, err error) {
+	t, ok := kvTypes[kv]
+	if !ok {
+		return p, fmt.Errorf("%w: unknown type %q of the KV cache; there are f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 and q4_0",
+			engine.ErrRequest, kv)
+	}
+	p = llama.ContextParams{TypeK: t, TypeV: t, ExactCache: true}
+	if t == ggml.F32 {
+		p.FlashAttention = llama.FlashOff
+	}
+	return p, nil
+}
+
 // A place is told the logits after a token, and the token that follows.
 type place func(logits []float32, next llama.Token) error
 
@@ -39,13 +54,13 @@ type reader struct {
 // newReader makes a context of so many cells. collector may be nil.
 func newReader(lm *llama.Model, cells int, kv string, threads int,
 	collector *llama.Collector) (*reader, error) {
-	t, ok := kvTypes[kv]
-	if !ok {
-		return nil, fmt.Errorf("%w: unknown type %q of the KV cache; there are f32, f16, bf16, q8_0, q5_1, q5_0, q4_1 and q4_0", engine.ErrRequest, kv)
+	p, err := cacheParams(kv)
+	if err != nil {
+		return nil, err
 	}
 	n := min(cells, textWindow)
-	lc, err := llama.NewContext(lm, llama.ContextParams{NCtx: cells, NBatch: n, NUBatch: n,
-		Threads: threads, TypeK: t, TypeV: t, ExactCache: true, Collector: collector})
+	p.NCtx, p.NBatch, p.NUBatch, p.Threads, p.Collector = cells, n, n, threads, collector
+	lc, err := llama.NewContext(lm, p)
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -111,7 +112,10 @@ const (
 // before that does not count, then reps that do.
 func llamaBench(ctx context.Context, lm *llama.Model, kv string, threads, batch, reps int, s *Speed,
 	step func(next string)) error {
-	t := kvTypes[kv]
+	p, err := cacheParams(kv)
+	if err != nil {
+		return err
+	}
 	meter := newEnergyMeter("/sys/class/powercap")
 	for _, test := range []struct {
 		name   string
@@ -122,8 +126,8 @@ func llamaBench(ctx context.Context, lm *llama.Model, kv string, threads, batch,
 		{"pp512", PromptTokens, PromptTokens, &s.PP512, &s.PromptJ}, {"tg128", GenerateTokens, 1,
 			&s.TG128, &s.GenerateJ},
 	} {
-		lc, err := llama.NewContext(lm, llama.ContextParams{NCtx: test.n, NBatch: 2048,
-			NUBatch: batch, Threads: threads, TypeK: t, TypeV: t, ExactCache: true})
+		p.NCtx, p.NBatch, p.NUBatch, p.Threads = test.n, 2048, batch, threads
+		lc, err := llama.NewContext(lm, p)
 		if err != nil {
 			return fmt.Errorf("bench: %w", err)
 		}
@@ -198,7 +202,8 @@ func askEngine(ctx context.Context, j *Job, s *Speed, step func(next string)) er
 	step("loading")
 	start := time.Now()
 	m, err := e.Load(ctx, engine.ModelSpec{Model: j.Model, Projector: j.Projector,
-		Context: j.Context, CacheType: j.KV, Parallel: 1, RPC: j.RPC})
+		VisionPrecision: cmp.Or(j.VisionPrecision, "auto"),
+		Context:         j.Context, CacheType: j.KV, Parallel: 1, RPC: j.RPC})
 	if err != nil {
 		return err
 	}

@@ -1,13 +1,20 @@
-"""Perplexity and divergence after pictures, by transformers in float32, beside `eyelet bench quants` on the same files: the
-built-in model and its Q4_K_M edition, both with their weights as float32, so that neither side rounds what it multiplies by.
+"""Perplexity and divergence after pictures by transformers in float32: the yardstick of what
+`eyelet bench quants` says of a vision model. Of the built-in model and its Q4_K_M edition, both with
+their weights as float32, so that neither side rounds what it multiplies by.
 
     pip install torch transformers pillow numpy gguf sentencepiece protobuf
-    python scripts/golden/after_pictures.py build/bin/eyelet [QUESTIONS]
+    python scripts/golden/after_pictures.py build/bin/eyelet
 
-asks so many questions (24), prints each figure of both and fails if one is further off than FAR. A minute or two on a quiet machine.
+writes engine/bench/testdata/after_pictures.gguf: the logits of both at each place of a right answer to
+a question of each kind, and the figures that NumPy makes of them (divergence.py). Tests give those
+logits to the very code that measures, and hold its figures to NumPy's; and they hold Eyelet's own
+logits to transformers'.
 
-Of 24 questions perplexities agree within 1.1e-4 and the mean divergence within 8e-4; the error bars and the changes of probabilities, which few
-places of 161 decide, within 1.7e-2. libllama's attention without its fused kernel is no nearer, nor are ggml's products.
+    python scripts/golden/after_pictures.py build/bin/eyelet QUESTIONS
+
+asks so many questions (24, say) on both sides, with Eyelet's tower, cache and products in float32,
+prints each figure of both, and fails if one is further off than NEAR. A minute or two on a quiet
+machine.
 """
 
 import json
@@ -17,30 +24,36 @@ import sys
 import tempfile
 import zipfile
 
-from divergence import figures
+import divergence
+import seed
 from seed import BUILTIN, Seed, squared
 import numpy as np
 import torch
+import transformers
 from PIL import Image
 
-FAR = 3e-2
-NAMES = {  # eyelet's, by those of divergence.py
-    "perplexity": "perplexity",
-    "perplexity_error": "perplexity_error",
-    "kl_mean": "kl_mean",
-    "kl_mean_error": "kl_mean_error",
-    "perplexity_ratio": "perplexity_ratio",
-    "perplexity_ratio_error": "perplexity_ratio_error",
-    "ln_perplexity_correlation": "ln_perplexity_correlation",
-    "p_change": "p_change",
-    "p_change_rms": "p_change_rms",
-    "same_top": "same_top",
-}
+OUT = pathlib.Path(__file__).parents[2] / "engine/bench/testdata/after_pictures.gguf"
+NEAR = 1e-3
+FIGURES = [  # of divergence.py, which have the names of Eyelet's
+    "perplexity",
+    "perplexity_error",
+    "kl_mean",
+    "kl_mean_error",
+    "perplexity_ratio",
+    "perplexity_ratio_error",
+    "ln_perplexity_correlation",
+    "p_change",
+    "p_change_error",
+    "p_change_rms",
+    "p_change_rms_error",
+    "same_top",
+    "same_top_error",
+]
 
 
 @torch.no_grad()
 def logits_of(model, picture, question, answer):
-    """The logits at each token of the right answer and at its end, and the tokens that follow there."""
+    """The logits at each token of the right answer and at its end, and the tokens after it."""
     rgb = squared(Image.open(picture).convert("RGB"), model.tower.size)
     ids = model.sp.encode(answer)
     e = torch.cat(
@@ -56,6 +69,7 @@ def logits_of(model, picture, question, answer):
 
 
 def reference(base, other, mmproj, folder, questions):
+    """The logits of both models, and the tokens that follow."""
     all_logits, follow = [], []
     for path in (base, other):
         model, list_, follow = Seed(path, mmproj), [], []
@@ -66,77 +80,108 @@ def reference(base, other, mmproj, folder, questions):
             list_.append(logits)
             follow += next_ids
         all_logits.append(np.concatenate(list_))
-    return figures(*all_logits, np.array(follow)), len(follow)
+    return *all_logits, np.array(follow, np.int32)
+
+
+def files(eyelet, folder):
+    """The built-in model, its Q4_K_M edition and its projector, all with weights in float32."""
+    base, small, other, mmproj = (
+        folder / name for name in ("m-f32.gguf", "m-q4.gguf", "m-q4-f32.gguf", "mmproj-f32.gguf")
+    )
+    again = ["--allow-requantize"]
+    for source, out, kind, flags in (
+        (BUILTIN / "eyelet-builtin-q8_0.gguf", base, "f32", again),
+        (base, small, "q4_k_m", []),
+        (small, other, "f32", again),
+        (BUILTIN / "mmproj-eyelet-builtin-q8_0.gguf", mmproj, "f32", []),
+    ):
+        run(eyelet, "quantize", source, "-o", out, "--type", kind, *flags)
+    return base, other, mmproj
+
+
+def run(eyelet, *args):
+    done = subprocess.run([eyelet, *map(str, args)], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def of_each_kind(questions):
+    """A question of each kind whose answer is neither one word nor long."""
+    found = {}
+    for q in questions:
+        if 8 <= len(q["answers"][0]) <= 30:
+            found.setdefault(q["kind"], q)
+    return list(found.values())
+
+
+def write_golden(base, other, follow, questions):
+    w = seed.gguf.GGUFWriter(OUT, "golden")
+    versions = {m.__name__: m.__version__ for m in (torch, transformers, np)}
+    w.add_string("golden.made_with", json.dumps(versions))
+    w.add_string("golden.questions", json.dumps(questions))
+    w.add_string("golden.figures", json.dumps(divergence.figures(base, other, follow)))
+    w.add_tensor("base", base)
+    w.add_tensor("other", other)
+    w.add_tensor("follow", follow)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    print(f"{OUT}: {len(questions)} questions, {len(follow)} places")
+
+
+def measured(eyelet, base, other, mmproj, folder):
+    """What `eyelet bench quants` says of the other model, in float32 throughout."""
+    flags = "--no-accel --vision-precision f32 --kv f32 --only quality --count 0 --json".split()
+    results = json.loads(
+        run(
+            eyelet,
+            *("bench", "quants", base, other, "--base", base, "-p", mmproj),
+            *("--questions", folder, *flags),
+        )
+    )
+    quality = next(q for name, q in results["qualities"].items() if "q4" in name)["after_image"]
+    return {**quality, **quality["against_base"]}
+
+
+def compare(eyelet, base, other, mmproj, folder, questions):
+    """Prints the figures of both sides, and returns how many are far from each other."""
+    ours = measured(eyelet, base, other, mmproj, folder)
+    *logits, follow = reference(base, other, mmproj, folder, questions)
+    want = divergence.figures(*logits, follow)
+    print(f"{len(questions)} questions, {len(follow)} places; eyelet counts {ours['tokens']}")
+    far = len(follow) != ours["tokens"]
+    quantiles = zip(
+        ("median", "90 %", "95 %", "99 %", "99.9 %", "largest"),
+        want["kl_quantiles"],
+        (q["value"] for q in ours["kl_quantiles"]),
+    )
+    rows = [(name, want[name], ours[name]) for name in FIGURES]
+    rows += [("KL, " + name, x, y) for name, x, y in quantiles]
+    for name, theirs, own in rows:
+        off = abs(own - theirs) / max(abs(theirs), 1e-12)
+        far += off > NEAR
+        mark = "  FAR" if off > NEAR else ""
+        print(f"{name:28} transformers {theirs:.8g}  eyelet {own:.8g}  {off:.1e}{mark}")
+    return far
 
 
 def main():
-    eyelet, count = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 24
+    eyelet = sys.argv[1]
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         with zipfile.ZipFile(BUILTIN / "testdata/questions.zip") as z:
             z.extractall(folder)
         lines = (folder / "questions.jsonl").read_text().splitlines()
+        models = files(eyelet, folder)
+        if len(sys.argv) < 3:
+            questions = of_each_kind(json.loads(line) for line in lines)
+            write_golden(*reference(*models, folder, questions), questions)
+            return
+        count = int(sys.argv[2])
         lines = lines[:: len(lines) // count][:count]  # of all kinds
         (folder / "questions.jsonl").write_text("\n".join(lines) + "\n")
-        run = lambda *args: (
-            subprocess.run(
-                [eyelet, *map(str, args)], check=True, capture_output=True, text=True
-            ).stdout
-        )
-        base, small, other, mmproj = (
-            folder / name
-            for name in ("m-f32.gguf", "m-q4.gguf", "m-q4-f32.gguf", "mmproj-f32.gguf")
-        )
-        run(
-            "quantize",
-            BUILTIN / "eyelet-builtin-q8_0.gguf",
-            "-o",
-            base,
-            "--type",
-            "f32",
-            "--allow-requantize",
-        )
-        run("quantize", base, "-o", small, "--type", "q4_k_m")
-        run("quantize", small, "-o", other, "--type", "f32", "--allow-requantize")
-        run("quantize", BUILTIN / "mmproj-eyelet-builtin-q8_0.gguf", "-o", mmproj, "--type", "f32")
-        results = json.loads(
-            run(
-                "bench",
-                "quants",
-                base,
-                other,
-                "--base",
-                base,
-                "-p",
-                mmproj,
-                "--kv",
-                "f32",
-                "--only",
-                "quality",
-                "--questions",
-                folder,
-                "--count",
-                0,
-                "--json",
-            )
-        )
-        quality = next(q for name, q in results["qualities"].items() if "q4" in name)["after_image"]
-        ours = {**quality, **quality["against_base"]}
-        want, places = reference(base, other, mmproj, folder, [json.loads(line) for line in lines])
-    far = 0
-    print(f"{count} questions, {places} places; eyelet counts {ours['tokens']}")
-    far += places != ours["tokens"]
-    for name, own in NAMES.items():
-        if own not in ours:
-            print(f"{name:28} {want[name]:.8g}  not told: {sorted(ours)}")
-            far += 1
-            continue
-        off = abs(ours[own] - want[name]) / max(abs(want[name]), 1e-12)
-        far += off > FAR
-        print(
-            f"{name:28} transformers {want[name]:.8g}  eyelet {ours[own]:.8g}  {off:.1e}{'  FAR' if off > FAR else ''}"
-        )
-    sys.exit(far > 0)
+        questions = [json.loads(line) for line in lines]
+        sys.exit(compare(eyelet, *models, folder, questions) > 0)
 
 
 if __name__ == "__main__":

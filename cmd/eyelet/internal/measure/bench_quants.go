@@ -83,6 +83,8 @@ func newBenchQuantsCommand() *cobra.Command {
 	f.StringVar(&o.q.RPC, "rpc", "",
 		"with --only speed: other machines that take layers, as HOST:PORT with commas between them")
 	f.IntVar(&o.q.Context, "ctx", 0, "context length, for memory (default: eyelet's own)")
+	f.StringVar(&o.q.VisionPrecision, "vision-precision", "auto",
+		"arithmetic of native towers: auto, f32, bf16, int8")
 	f.StringVar(&o.q.Text, "text", "",
 		"text file for perplexity (default: the built-in questions and answers)")
 	f.IntVar(&o.q.Windows, "windows", 0,
@@ -111,6 +113,9 @@ func newBenchQuantsCommand() *cobra.Command {
 // check finds mistakes on the command line, and fills in the defaults.
 func (o *benchQuantsOptions) check(models []string) error {
 	o.q.Models = models
+	if _, err := cli.ParsePrecision(o.q.VisionPrecision); err != nil {
+		return err
+	}
 	switch {
 	case len(models) == 0:
 		return cli.Usagef("MODEL is missing: give the GGUF files of a model in several quantizations")
