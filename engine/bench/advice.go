@@ -26,6 +26,10 @@ var Wishes = []Wish{Faithful, Fast, Small}
 // while another will do: answers begin to differ from the base's in what they say.
 const usable = 0.1
 
+// negligible is the KL divergence, in nats, below which a combination is as good as the base: that of
+// a good Q8_0 file, whose answers are the base's but where two tokens are as good as equal.
+const negligible = 0.001
+
 // answerTokens is the length of the answer by which speeds are told.
 const answerTokens = 100
 
@@ -56,6 +60,7 @@ type candidate struct {
 	estimated bool
 	files     int64
 	kl, e     float64
+	low, high float64 // the 95 % interval of the median of the divergence; 0 of the base
 	seconds   float64 // 0 if it was not measured
 }
 
@@ -110,6 +115,9 @@ func (r *Results) candidates(wish Wish) (list []candidate) {
 			c.KV == r.Setup.BaseKV; {
 		case d != nil && d.Against != nil:
 			x.kl, x.e = max(d.Against.KLMean, 0), d.Against.KLMeanError
+			if q := d.Against.KLQuantiles; len(q) > 0 && q[0].Share == 0.5 {
+				x.low, x.high = q[0].Low, q[0].High
+			}
 		case !isBase:
 			continue
 		}
@@ -164,11 +172,10 @@ func choose(list []candidate, wish Wish, spread float64) (chosen candidate, why 
 	if wish == Small {
 		return best, why
 	}
-	// Of sizes nothing is uncertain; divergences have standard errors, times the spread between
-	// runs.
+	// Of sizes nothing is uncertain; divergences have errors, times the spread between runs.
 	alike := slices.DeleteFunc(slices.Clone(list), func(x candidate) bool {
 		if wish == Faithful {
-			return x.kl-best.kl > ci95*math.Hypot(x.e, best.e)
+			return !x.asFaithful(best)
 		}
 		return x.seconds > best.seconds*(1+ci95*math.Sqrt2*spread)
 	})
@@ -184,12 +191,29 @@ func choose(list []candidate, wish Wish, spread float64) (chosen candidate, why 
 	if chosen.c == best.c {
 		return chosen, why
 	}
-	if wish == Faithful {
-		why = append(why, fmt.Sprintf("%s is closer by %.2g nats, which is less than the error of the difference, %.2g; this one is smaller", best.c.QualityKey(), chosen.kl-best.kl, ci95*math.Hypot(chosen.e, best.e)))
-	} else {
+	switch {
+	case wish == Faithful && chosen.isNegligible():
+		why = append(why, fmt.Sprintf("%s is closer by %.2g nats, but below %g nobody can tell; this one is smaller",
+			best.c.QualityKey(), chosen.kl-best.kl, negligible))
+	case wish == Faithful:
+		why = append(why, fmt.Sprintf("%s is closer by %.2g nats, which is less than the error of the difference, %.2g; this one is smaller",
+			best.c.QualityKey(), chosen.kl-best.kl, chosen.errorBeside(best)))
+	default:
 		why = append(why, fmt.Sprintf("%s answers %.1f %% sooner, which is less than runs differ by, %.1f %%; this one is closer to the base", best.c.QualityKey(), 100*(1-best.seconds/chosen.seconds), 100*ci95*math.Sqrt2*spread))
 	}
 	return chosen, why
+}
+
+// isNegligible reports whether a divergence is negligible, its error included.
+func (x candidate) isNegligible() bool { return x.kl+ci95*x.e < negligible }
+
+// errorBeside is the error of the difference of two mean divergences.
+func (x candidate) errorBeside(best candidate) float64 { return ci95 * math.Hypot(x.e, best.e) }
+
+// asFaithful reports whether a combination cannot be told from the closest one. A few places with
+// large divergences make the mean's error large; where medians lie apart, it is no excuse.
+func (x candidate) asFaithful(best candidate) bool {
+	return x.isNegligible() || x.kl-best.kl <= x.errorBeside(best) && x.low <= best.high
 }
 
 // reasons tells what was measured of a combination.

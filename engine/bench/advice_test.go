@@ -57,6 +57,23 @@ func TestAdviceServesTheWish(t *testing.T) {
 			t.Errorf("%s in %d: %s, %s", c.wish, c.memory, a.Model, all)
 		}
 	}
+	// A mean's error that a few places make large does not hide that most places are further off.
+	far := adviceResults()
+	for name, median := range map[string]float64{"q8_0": 1e-5, "q6_k": 1e-4, "q4_k_m": 1e-3} {
+		a := far.Qualities[name+" | f16"].Text.Against
+		a.KLMeanError = 0.02
+		a.KLQuantiles = []Quantile{{Share: 0.5, Value: median, Low: 0.9 * median, High: 1.1 * median}}
+	}
+	if a, err := Advise(far, 6<<30, Faithful); err != nil || a.Model != "q8_0" {
+		t.Errorf("medians that lie apart: %+v, %v", a, err)
+	}
+	// What nobody can tell is as good as the base.
+	near := adviceResults()
+	near.Qualities["q6_k | f16"].Text.Against.KLMean = 0.0005
+	if a, err := Advise(near, 16<<30, Faithful); err != nil || a.Model != "q6_k" ||
+		!strings.Contains(strings.Join(a.Reasons, "; "), "below 0.001 nobody can tell") {
+		t.Errorf("a negligible divergence: %+v, %v", a, err)
+	}
 	for _, c := range []struct {
 		memory int64
 		wish   Wish
