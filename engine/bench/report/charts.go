@@ -42,10 +42,11 @@ func newPlot(x, y string) *plot.Plot {
 	p.X.Label.Text, p.Y.Label.Text = x, y
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
 		a.Label.TextStyle.Font.Variant, a.Tick.Label.Font.Variant = "Sans", "Sans"
-		a.Label.TextStyle.Font.Size, a.Tick.Label.Font.Size = vg.Points(11), vg.Points(10)
+		a.Label.TextStyle.Font.Size, a.Tick.Label.Font.Size = vg.Points(12), vg.Points(11)
 		a.Color, a.Tick.Color, a.Label.TextStyle.Color, a.Tick.Label.Color = ink, ink, ink, ink
 	}
-	p.Legend.TextStyle.Font.Variant, p.Legend.TextStyle.Font.Size = "Sans", vg.Points(10)
+	p.Legend.TextStyle.Font.Variant, p.Legend.TextStyle.Font.Size = "Sans", vg.Points(11)
+	p.BackgroundColor = nil // the page's own, by day and in the dark
 	return p
 }
 
@@ -65,7 +66,11 @@ func roomy(name string) string { return name + strings.Repeat(" ", 1+len(name)/4
 
 // fontFamily matches how vgsvg names fonts, which viewers may not have; fixedSize the size in
 // points, in whose place the page puts its own.
+//
+// inDark are the colours for which the page has others in the dark.
 var (
+	inDark = strings.NewReplacer("#282828", "var(--ink)", "#E6E6E6", "var(--grid)", "#AAAAAA",
+		"var(--faint)", "#0072B2", "var(--strong)")
 	fontFamily = regexp.MustCompile(`font-family:[^;"]*`)
 	fixedSize  = regexp.MustCompile(`^<svg width="[^"]*" height="[^"]*"`)
 )
@@ -82,8 +87,16 @@ func svg(p *plot.Plot, width, height vg.Length) (string, error) {
 	if i := bytes.Index(out, []byte("<svg")); i >= 0 {
 		out = out[i:] // the page needs no XML declaration
 	}
-	return fontFamily.ReplaceAllString(fixedSize.ReplaceAllString(string(out), "<svg"),
-		"font-family:"+fonts), nil
+	drawing := fixedSize.ReplaceAllString(inDark.Replace(string(out)), "<svg")
+	return fontFamily.ReplaceAllString(drawing, "font-family:"+fonts), nil
+}
+
+// fromZero are the usual ticks without those below zero, where an axis only has room for names.
+type fromZero struct{ plot.DefaultTicks }
+
+// Ticks implements plot.Ticker.
+func (t fromZero) Ticks(low, high float64) []plot.Tick {
+	return t.DefaultTicks.Ticks(max(low, 0), high)
 }
 
 // logTicks marks 1, 2 and 5 of each power of ten on an axis of logarithms. plot.LogScale is not
@@ -108,15 +121,16 @@ func (logTicks) Ticks(low, high float64) (list []plot.Tick) {
 	return list
 }
 
-// pareto draws the divergence over a cost, and the frontier of what no other beats.
+// pareto draws the divergence over a cost, and the frontier of what no other beats. invert makes a
+// place on the axis of a cost; towards is -1 if a lower cost is further left there, else 1.
 func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool),
-	invert func(float64) float64) (*chart, error) {
+	invert func(float64) float64, towards float64) (*chart, error) {
 	points := v.points(v.first(), cost)
 	if len(points) < 2 {
 		return nil, nil
 	}
 	p := newPlot(x, "KL divergence "+v.divergenceName()+", nats")
-	p.Y.Tick.Marker = logTicks{}
+	p.X.Tick.Marker, p.Y.Tick.Marker = fromZero{}, logTicks{}
 	addGrid(p)
 	var best, rest, line plotter.XYs
 	var labels []string
@@ -151,13 +165,25 @@ func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool),
 	}
 	s.GlyphStyle = draw.GlyphStyle{Color: strong, Radius: vg.Points(4), Shape: draw.CircleGlyph{}}
 	p.Add(l, s)
-	p.Y.Min, p.Y.Max = lowest-0.2, highest+0.2
-	if p.X.Max == p.X.Min { // which plot would widen as well, but after names have their places
+	p.Y.Min, p.Y.Max = lowest-0.6, highest+0.2 // room for the lowest names
+	if p.X.Max == p.X.Min {                    // which plot would widen as well, but after names have their places
 		p.X.Min, p.X.Max = p.X.Min-1, p.X.Max+1
 	}
 	margin := (p.X.Max - p.X.Min) * 0.05
-	p.X.Min, p.X.Max = p.X.Min-margin, p.X.Max+5*margin // room for names
-	placed := place(p, best, labels, append(slices.Clone(best), rest...))
+	if p.X.Min, p.X.Max = p.X.Min-margin, p.X.Max+margin; towards < 0 { // room for names
+		p.X.Min -= 3 * margin
+	} else {
+		p.X.Max += 3 * margin
+	}
+	placed, lines := newPlacer(p, towards).place(best, labels, append(slices.Clone(best), rest...))
+	for _, line := range lines {
+		l, err := plotter.NewLine(line)
+		if err != nil {
+			return nil, fmt.Errorf("report: %w", err)
+		}
+		l.LineStyle = draw.LineStyle{Color: faint, Width: vg.Points(0.7)}
+		p.Add(l)
+	}
 	if len(placed.Labels) > 0 {
 		names, err := plotter.NewLabels(placed)
 		if err != nil {
@@ -307,15 +333,15 @@ func (v *view) charts() (list []chart, err error) {
 	same := func(x float64) float64 { return x }
 	for _, draw := range []func() (*chart, error){
 		func() (*chart, error) {
-			return v.pareto("Quality over size", "MiB of both files", v.sizeOf, same)
+			return v.pareto("Quality over size", "MiB of the files", v.sizeOf, same, -1)
 		},
 		func() (*chart, error) {
 			return v.pareto("Quality over speed", "tokens/s (tg128)", tokenTime,
-				func(x float64) float64 { return 1000 / x })
+				func(x float64) float64 { return 1000 / x }, 1)
 		},
 		func() (*chart, error) {
 			return v.pareto("Quality over the wait for a first token",
-				"ms from the question about a photo to the first token", firstToken, same)
+				"ms from the question about a photo to the first token", firstToken, same, -1)
 		},
 		v.stageBars, v.spread,
 	} {

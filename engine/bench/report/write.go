@@ -30,6 +30,7 @@ type fact struct{ Name, Value string }
 // page is what the template shows.
 type page struct {
 	Title, Summary string
+	Picks          []pick
 	Findings       []string
 	Charts, Tall   []pageChart
 	Tables         []pageTable
@@ -130,10 +131,12 @@ func counted(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// findings are what a reader wants to know first: the smallest combinations that stay within some
-// divergences.
-func (v *view) findings() (list []string) {
-	list = v.advice()
+// findings are what a reader wants to know first: what to take, and the smallest combinations that
+// stay within some divergences.
+func (v *view) findings() []string { return append(v.advice(), v.smallest()...) }
+
+// smallest are the smallest combinations that stay within some divergences.
+func (v *view) smallest() (list []string) {
 	points := v.points(v.first(), v.sizeOf)
 	for _, limit := range []float64{0.001, 0.01, 0.1} {
 		i := slices.IndexFunc(points, func(p point) bool { return p.kl <= limit })
@@ -155,23 +158,41 @@ func (v *view) findings() (list []string) {
 // machines have to spare.
 const adviceMemory = 4e9
 
-// advice names the combination that serves each wish in 4 GB.
-func (v *view) advice() (list []string) {
+// pick is the combination that serves a wish best in adviceMemory.
+type pick struct {
+	For     string // the wish, in words
+	Files   []fact // model, projector and cache
+	Reasons []string
+}
+
+// picks are those for each wish, the first for who has none.
+func (v *view) picks() (list []pick) {
 	for _, wish := range bench.Wishes {
 		a, err := bench.Advise(v.r, adviceMemory, wish)
 		if err != nil { // nothing fits, or nothing is measured yet
 			continue
 		}
-		name := a.Model
+		p := pick{Files: []fact{{"Model", a.Model}}, Reasons: a.Reasons}
+		p.For = map[bench.Wish]string{bench.Faithful: "The best choice: closest to the base",
+			bench.Fast: "The fastest", bench.Small: "The smallest"}[wish]
 		if a.Projector != "" {
-			name += " with " + a.Projector
+			p.Files = append(p.Files, fact{"Projector", a.Projector})
 		}
-		if a.KV != v.r.Setup.BaseKV {
-			name += ", KV cache in " + a.KV
+		p.Files = append(p.Files, fact{"KV cache", a.KV})
+		list = append(list, p)
+	}
+	return list
+}
+
+// advice tells the picks in a sentence each.
+func (v *view) advice() (list []string) {
+	for _, p := range v.picks() {
+		var files []string
+		for _, f := range p.Files {
+			files = append(files, strings.ToLower(f.Name[:1])+f.Name[1:]+" "+f.Value)
 		}
-		list = append(list, fmt.Sprintf("For 4 GB of memory, %s: %s: %s.",
-			map[bench.Wish]string{bench.Faithful: "closest to the base", bench.Fast: "fastest",
-				bench.Small: "smallest"}[wish], name, strings.Join(a.Reasons, "; ")))
+		list = append(list, fmt.Sprintf("%s in 4 GB of memory: %s: %s.",
+			p.For, strings.Join(files, ", "), strings.Join(p.Reasons, "; ")))
 	}
 	return list
 }
@@ -232,7 +253,8 @@ func (v *view) notes() (list []string) {
 }
 
 func (v *view) html() ([]byte, error) {
-	p := page{Title: v.title(), Summary: v.summary(), Findings: v.findings(), Notes: v.notes(),
+	p := page{Title: v.title(), Summary: v.summary(), Picks: v.picks(),
+		Findings: v.smallest(), Notes: v.notes(),
 		Facts: v.facts(), Commands: v.r.Commands}
 	charts, err := v.charts()
 	if err != nil {
