@@ -115,6 +115,7 @@ func (r *Results) candidates(wish Wish) (list []candidate) {
 			c.KV == r.Setup.BaseKV; {
 		case d != nil && d.Against != nil:
 			x.kl, x.e = max(d.Against.KLMean, 0), d.Against.KLMeanError
+			x.low, x.high = d.Against.KLMedian, d.Against.KLMedian // of results without intervals
 			if q := d.Against.KLQuantiles; len(q) > 0 && q[0].Share == 0.5 {
 				x.low, x.high = q[0].Low, q[0].High
 			}

@@ -5,8 +5,8 @@ their weights as float32, so that neither side rounds what it multiplies by.
     pip install torch transformers pillow numpy gguf sentencepiece protobuf
     python scripts/golden/after_pictures.py build/bin/eyelet
 
-writes engine/bench/testdata/after_pictures.gguf: the logits of both at each place of a right answer to
-a question of each kind, and the figures that NumPy makes of them (divergence.py). Tests give those
+writes engine/bench/testdata/after_pictures.gguf: the logits of both at each place of right answers to
+questions of several kinds, and the figures that NumPy makes of them (divergence.py). Tests give those
 logits to the very code that measures, and hold its figures to NumPy's; and they hold Eyelet's own
 logits to transformers'.
 
