@@ -92,10 +92,6 @@ func (p *Plan) writeLanguage(ctx context.Context, out string, params llama.Quant
 	for _, kv := range keys {
 		w.Set(kv.Key, kv.Value)
 	}
-	if n := len(params.PruneLayers); n > 0 {
-		key, layers := blockCount(p.File)
-		w.Set(key, uint32(layers-n))
-	}
 	p.addTensors(ctx, w, WriteOptions{Threads: params.Threads, Progress: params.Progress},
 		p.importance(params))
 	if err := w.WriteFile(out); err != nil {
@@ -154,7 +150,7 @@ func Language(ctx context.Context, f *gguf.File, out string, p llama.QuantizePar
 	if err := atomicfile.Check(out); err != nil {
 		return nil, fmt.Errorf("quantize: %w", err)
 	}
-	if !p.KeepSplit && !p.Copy {
+	if !p.KeepSplit && !p.Copy && len(p.PruneLayers) == 0 {
 		return plan.writeLanguage(ctx, out, p, keys)
 	}
 	if err := llama.Quantize(ctx, f.Path(), out, p); err != nil {

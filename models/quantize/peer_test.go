@@ -80,10 +80,6 @@ func TestFilesAreLlamaQuantizesToTheByte(t *testing.T) {
 			Type: ggml.Q8_0}}}, []string{"--tensor-type", "attn_v=q8_0"}},
 		{"Q4_K_M", llama.QuantizeParams{}, []string{"--imatrix", matrix}},
 		{"IQ2_M", llama.QuantizeParams{}, []string{"--imatrix", matrix}},
-		{"Q4_K_M", llama.QuantizeParams{PruneLayers: []int{4, 1}}, []string{"--prune-layers",
-			"4,1"}},
-		{"Q3_K_M", llama.QuantizeParams{PruneLayers: []int{0}}, []string{"--imatrix", matrix,
-			"--prune-layers", "0"}},
 		{"BF16", llama.QuantizeParams{}, nil},
 	} {
 		ours, theirs := filepath.Join(t.TempDir(), "ours.gguf"), filepath.Join(t.TempDir(),

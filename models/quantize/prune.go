@@ -13,11 +13,10 @@ import (
 // layerTensor matches the names of tensors that belong to a layer.
 var layerTensor = regexp.MustCompile(`^blk\.(\d+)\.`)
 
-// blockCount is the number of a model's layers, with the key that tells it.
-func blockCount(f *gguf.File) (key string, layers int) {
-	key = f.Architecture() + ".block_count"
-	n, _ := f.Uint(key)
-	return key, int(min(n, 1<<20))
+// blockCount is the number of a model's layers.
+func blockCount(f *gguf.File) int {
+	n, _ := f.Uint(f.Architecture() + ".block_count")
+	return int(min(n, 1<<20))
 }
 
 // checkPruning refuses layers that a model has not, all of them at once, and models of which a key
@@ -26,7 +25,7 @@ func checkPruning(f *gguf.File, prune []int) error {
 	if len(prune) == 0 {
 		return nil
 	}
-	_, layers := blockCount(f)
+	layers := blockCount(f)
 	for i, layer := range prune {
 		if layer < 0 || layer >= layers {
 			return fmt.Errorf("quantize: %w: %s has no layer %d to leave out; it has %d, from 0 on",

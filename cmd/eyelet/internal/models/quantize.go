@@ -256,6 +256,8 @@ func (o *quantizeOptions) check() (err error) {
 		return cli.Usagef("--include-weights and --exclude-weights cannot be used together")
 	case len(o.includeWeights)+len(o.excludeWeights) > 0 && o.imatrix == "":
 		return cli.Usagef("--include-weights and --exclude-weights choose from an importance matrix: give --imatrix")
+	case len(o.pruneLayers) > 0 && len(o.overrideKV) > 0:
+		return cli.Usagef("--override-kv and --prune-layers cannot be used together")
 	case o.keepSplit && len(o.overrideKV) > 0:
 		return cli.Usagef("--override-kv and --keep-split cannot be used together")
 	case goals == 0:
