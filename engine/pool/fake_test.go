@@ -162,9 +162,6 @@ func inPool(t *testing.T, options Options, f func(t *testing.T, p *Pool, fake *f
 		fake.sizes = map[string]int64{"a": 10, "b": 10, "c": 10, "big": 100}
 		fake.limit, fake.max = options.Bytes, options.Max
 		p := newPool(fake, options)
-		for name := range fake.sizes {
-			p.Register(name, engine.ModelSpec{Model: name})
-		}
 		defer func() {
 			if err := p.Close(); err != nil {
 				t.Error(err)
@@ -180,9 +177,14 @@ func inPool(t *testing.T, options Options, f func(t *testing.T, p *Pool, fake *f
 	})
 }
 
+// use lends the model whose file is called as it is.
+func use(ctx context.Context, p *Pool, name string) (*Lease, error) {
+	return p.Use(ctx, name, engine.ModelSpec{Model: name})
+}
+
 func mustUse(t *testing.T, p *Pool, name string) *Lease {
 	t.Helper()
-	l, err := p.Use(t.Context(), name)
+	l, err := use(t.Context(), p, name)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -193,7 +195,7 @@ func mustUse(t *testing.T, p *Pool, name string) *Lease {
 func useLater(ctx context.Context, p *Pool, name string) chan result {
 	c := make(chan result, 1)
 	go func() {
-		l, err := p.Use(ctx, name)
+		l, err := use(ctx, p, name)
 		c <- result{l, err}
 	}()
 	synctest.Wait()

@@ -38,9 +38,6 @@ type Options struct {
 	Bytes int64
 	// Max is the most models that are loaded at once; 0 means no limit.
 	Max int
-	// Resolve finds the model of a name that was not registered. It may be called from several
-	// goroutines. Its error is what Use returns; with no Resolve, such names are unknown.
-	Resolve func(name string) (engine.ModelSpec, error)
 }
 
 // Pool keeps several models of one engine, loaded when they are asked for and unloaded when nobody
@@ -49,8 +46,8 @@ type Options struct {
 //
 //	models := pool.New(e, pool.Options{Bytes: 16 << 30})
 //	defer models.Close()
-//	models.Register("llava", engine.ModelSpec{Model: "llava.gguf", Projector: "mmproj.gguf"})
-//	lease, err := models.Use(ctx, "llava")
+//	lease, err := models.Use(ctx, "llava",
+//		engine.ModelSpec{Model: "llava.gguf", Projector: "mmproj.gguf"})
 //	if err != nil {
 //		return err
 //	}
@@ -65,8 +62,7 @@ type Pool struct {
 	loader  loader
 	options Options
 
-	mu    sync.Mutex
-	specs map[string]engine.ModelSpec // what was registered
+	mu sync.Mutex
 	// models that are loaded, loading or unloading, or waited for
 	entries map[string]*entry
 	queue   []*waiter // in the order in which they came
@@ -110,39 +106,19 @@ func newPool(l loader, options Options) *Pool {
 	if options.KeepAlive == 0 {
 		options.KeepAlive = DefaultKeepAlive
 	}
-	return &Pool{loader: l, options: options, specs: map[string]engine.ModelSpec{},
-		entries: map[string]*entry{}}
+	return &Pool{loader: l, options: options, entries: map[string]*entry{}}
 }
 
-// Register gives a model a name, before what Resolve would find. A model that is loaded under this
-// name, or waited for, stays what it is until it has been unloaded.
-func (p *Pool) Register(name string, spec engine.ModelSpec) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.specs[name] = spec
-}
-
-// Use lends the model of a name, and loads it first if it is not. It waits for a load that is under
-// way, and while all memory is taken by models in use, until one of them is released or ctx is
-// done. Those who wait for memory get it in the order in which they came. While one waits for
-// models in use, nobody who came later gets a lease, lest the memory never becomes free; so a
-// goroutine that holds a lease must not wait for another. A load goes on as long as anybody waits
-// for it.
+// Use lends the model of a name, and loads it first as spec says if it is not there under that name.
+// It waits for a load that is under way, and while all memory is taken by models in use, until one
+// of them is released or ctx is done. Those who wait for memory get it in the order in which they
+// came. While one waits for models in use, nobody who came later gets a lease, lest the memory never
+// becomes free; so a goroutine that holds a lease must not wait for another. A load goes on as long
+// as anybody waits for it. Nothing is kept of the name beyond the model's own time in the pool.
 //
-// Errors are ctx's own, engine.ErrClosed, ErrUnknownModel, or those of Resolve and
-// [engine.Engine.Load].
-func (p *Pool) Use(ctx context.Context, name string) (*Lease, error) {
-	return p.use(ctx, name, nil)
-}
-
-// UseSpec is Use for a model that needs no registration: it is loaded as spec says, unless it is
-// there already under that name. Nothing is kept of the name beyond the model's own time in the
-// pool.
-func (p *Pool) UseSpec(ctx context.Context, name string, spec engine.ModelSpec) (*Lease, error) {
-	return p.use(ctx, name, &spec)
-}
-
-func (p *Pool) use(ctx context.Context, name string, spec *engine.ModelSpec) (*Lease, error) {
+// Errors are ctx's own, engine.ErrClosed, those of [engine.Engine.Load], or ErrUnknownModel for a
+// name that [Pool.Reserve] has.
+func (p *Pool) Use(ctx context.Context, name string, spec engine.ModelSpec) (*Lease, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -211,7 +211,7 @@ func TestPoolGoesOnWhenTheFirstGivesUp(t *testing.T) {
 
 func TestPoolTakesBackALeaseThatComesTooLate(t *testing.T) {
 	inPool(t, Options{}, func(t *testing.T, p *Pool, fake *fakeLoader) {
-		w, err := p.enqueue("a", nil)
+		w, err := p.enqueue("a", engine.ModelSpec{Model: "a"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,13 +276,13 @@ func TestPoolLoadsAgainAfterACancelledLoad(t *testing.T) {
 		inPool(t, Options{}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 			fake.deaf = deaf
 			ctx, cancel := context.WithCancel(t.Context())
-			w, err := p.enqueue("a", nil)
+			w, err := p.enqueue("a", engine.ModelSpec{Model: "a"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			cancel()
 			p.leave(w) // before the loader can see it
-			if _, err := p.Use(ctx, "a"); !errors.Is(err, context.Canceled) {
+			if _, err := use(ctx, p, "a"); !errors.Is(err, context.Canceled) {
 				t.Error(err)
 			}
 			mustUse(t, p, "a").Release()
@@ -296,14 +296,8 @@ func TestPoolLoadsAgainAfterACancelledLoad(t *testing.T) {
 }
 
 func TestPoolErrors(t *testing.T) {
-	broken, lost := errors.New("broken"), errors.New("lost")
-	options := Options{Resolve: func(name string) (engine.ModelSpec, error) {
-		if name == "found" {
-			return engine.ModelSpec{Model: "c"}, nil
-		}
-		return engine.ModelSpec{}, lost
-	}}
-	inPool(t, options, func(t *testing.T, p *Pool, fake *fakeLoader) {
+	broken := errors.New("broken")
+	inPool(t, Options{}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 		fake.failing = func(name string) error {
 			if name == "a" {
 				return broken
@@ -319,24 +313,15 @@ func TestPoolErrors(t *testing.T) {
 		wantEvents(t, fake, "load a")
 		fake.failing = nil
 		mustUse(t, p, "a").Release() // an error is not kept
-		mustUse(t, p, "found").Release()
-		p.Register("damaged", engine.ModelSpec{Model: "no such file"})
-		for name, want := range map[string]error{"none": lost, "damaged": engine.ErrModelFile} {
-			if _, err := p.Use(t.Context(), name); !errors.Is(err, want) {
-				t.Errorf("%s: %v, want %v", name, err, want)
-			}
+		if _, err := use(t.Context(), p, "no such file"); !errors.Is(err, engine.ErrModelFile) {
+			t.Error(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := p.Use(ctx, "a"); !errors.Is(err, context.Canceled) {
+		if _, err := use(ctx, p, "a"); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 		if err := p.Unload("b"); !errors.Is(err, ErrUnknownModel) {
-			t.Error(err)
-		}
-	})
-	inPool(t, Options{}, func(t *testing.T, p *Pool, _ *fakeLoader) {
-		if _, err := p.Use(t.Context(), "none"); !errors.Is(err, ErrUnknownModel) {
 			t.Error(err)
 		}
 	})
@@ -381,7 +366,7 @@ func TestPoolCloseEndsWaiting(t *testing.T) {
 			}
 		}
 		a.Release()
-		if _, err := p.Use(t.Context(), "a"); !errors.Is(err, engine.ErrClosed) {
+		if _, err := use(t.Context(), p, "a"); !errors.Is(err, engine.ErrClosed) {
 			t.Error(err)
 		}
 		if err := p.Unload("a"); !errors.Is(err, engine.ErrClosed) {
@@ -413,9 +398,6 @@ func TestPoolWithTheBuiltInModel(t *testing.T) {
 	p := New(e, Options{Bytes: 2*bytes + 1})
 	defer p.Close()
 	names := []string{"one", "two", "three"}
-	for _, name := range names {
-		p.Register(name, spec)
-	}
 	image, err := engine.ImageFile(builtin + "testdata/pictures/shape-4.png")
 	if err != nil {
 		t.Fatal(err)
@@ -425,7 +407,7 @@ func TestPoolWithTheBuiltInModel(t *testing.T) {
 	for client := range 6 {
 		wg.Go(func() {
 			for i := range 4 {
-				l, err := p.Use(t.Context(), names[(client+i)%len(names)])
+				l, err := p.Use(t.Context(), names[(client+i)%len(names)], spec)
 				if err != nil {
 					t.Error(err)
 					return
@@ -460,8 +442,7 @@ func TestPoolWithTheBuiltInModel(t *testing.T) {
 	if err := os.WriteFile(damaged, data[:1000000], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.Register("damaged", engine.ModelSpec{Model: damaged})
-	if _, err := p.Use(t.Context(), "damaged"); !errors.Is(err, engine.ErrModelFile) {
+	if _, err := use(t.Context(), p, damaged); !errors.Is(err, engine.ErrModelFile) {
 		t.Errorf("a damaged file: %v", err)
 	}
 }

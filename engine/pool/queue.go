@@ -53,21 +53,21 @@ type result struct {
 }
 
 // enqueue puts a waiter at the end of the queue. Files are looked at only for models that nobody
-// has asked for. A nil spec is that of the name.
-func (p *Pool) enqueue(name string, spec *engine.ModelSpec) (*waiter, error) {
+// has asked for.
+func (p *Pool) enqueue(name string, spec engine.ModelSpec) (*waiter, error) {
 	w, err := p.join(name, nil)
 	if w == nil && err == nil {
-		var found *entry
-		if found, err = p.find(name, spec); err == nil {
-			w, err = p.join(name, found)
+		var bytes int64
+		if bytes, err = p.loader.bytes(spec); err == nil {
+			w, err = p.join(name, &entry{name: name, spec: spec, bytes: bytes})
 		}
 	}
 	return w, err
 }
 
-// join is enqueue for a model that has an entry, or that was found meanwhile. It returns nil and no
+// join is enqueue for a model that has an entry, or else gets the given one. It returns nil and no
 // error where there is neither.
-func (p *Pool) join(name string, found *entry) (*waiter, error) {
+func (p *Pool) join(name string, given *entry) (*waiter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -75,7 +75,7 @@ func (p *Pool) join(name string, found *entry) (*waiter, error) {
 	}
 	e := p.entries[name]
 	if e == nil {
-		if e = found; e == nil {
+		if e = given; e == nil {
 			return nil, nil
 		}
 		p.entries[name] = e
@@ -88,30 +88,6 @@ func (p *Pool) join(name string, found *entry) (*waiter, error) {
 	e.waiting++
 	p.schedule()
 	return w, nil
-}
-
-// find says what to load for a name, and how much memory that takes.
-func (p *Pool) find(name string, given *engine.ModelSpec) (*entry, error) {
-	p.mu.Lock()
-	spec, ok := p.specs[name]
-	p.mu.Unlock()
-	switch {
-	case given != nil:
-		spec = *given
-	case !ok:
-		if p.options.Resolve == nil {
-			return nil, fmt.Errorf("%w: %q", ErrUnknownModel, name)
-		}
-		var err error
-		if spec, err = p.options.Resolve(name); err != nil {
-			return nil, err
-		}
-	}
-	bytes, err := p.loader.bytes(spec)
-	if err != nil {
-		return nil, err
-	}
-	return &entry{name: name, spec: spec, bytes: bytes}, nil
 }
 
 // leave takes a waiter who gave up out of the queue, or returns the lease that came at the same

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
-
-	"github.com/eyelet-engine/eyelet/engine"
 )
 
 // Clients come and go as a seed says. Nothing that fakeLoader watches may happen, each gets a lease
@@ -64,9 +62,6 @@ func runPoolSchedule(t *testing.T, fake *fakeLoader, options Options, names []st
 		}
 	}
 	p := newPool(fake, options)
-	for _, name := range names {
-		p.Register(name, engine.ModelSpec{Model: name})
-	}
 	note := func(format string, args ...any) {
 		fake.mu.Lock()
 		defer fake.mu.Unlock()
@@ -94,7 +89,7 @@ func runPoolSchedule(t *testing.T, fake *fakeLoader, options Options, names []st
 					ctx, cancel = context.WithTimeout(ctx,
 						time.Duration(r.IntN(100))*time.Millisecond)
 				}
-				l, err := p.Use(ctx, name)
+				l, err := use(ctx, p, name)
 				cancel()
 				switch {
 				case err == nil:

@@ -39,7 +39,7 @@ func TestReservedMemoryCounts(t *testing.T) {
 		if _, ok := p.Stats("draw"); ok {
 			t.Error("memory has statistics")
 		}
-		if _, err := p.Use(t.Context(), "draw"); !errors.Is(err, ErrUnknownModel) {
+		if _, err := use(t.Context(), p, "draw"); !errors.Is(err, ErrUnknownModel) {
 			t.Errorf("memory is lent as a model: %v", err)
 		}
 		if _, err := p.Reserve(t.Context(), "b", 1); err == nil {

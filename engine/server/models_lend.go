@@ -42,7 +42,7 @@ func (ms *models) use(ctx context.Context, m *model, contextLength int,
 	ms.called(key, m)
 	began := time.Now()
 	waiting, there := recordOf(ctx).waits.begin(ctx)
-	l, err := ms.pool.UseSpec(waiting, key, spec)
+	l, err := ms.pool.Use(waiting, key, spec)
 	there()
 	if err != nil {
 		return nil, refused(waiting, err)

@@ -128,7 +128,7 @@ func openBoth(ctx context.Context, o options,
 	if len(loaded) != 1 {
 		return nil, nil, end, fmt.Errorf("the server has loaded %d models, want one", len(loaded))
 	}
-	lease, err := pool.Use(ctx, loaded[0].Name)
+	lease, err := pool.Use(ctx, loaded[0].Name, spec)
 	if err != nil {
 		return nil, nil, end, err
 	}
