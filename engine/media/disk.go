@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,11 +15,11 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine/kv"
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
 
 const (
 	rowsSuffix = ".rows"
-	tempSuffix = ".rows.tmp"
 	// maxPending is how many bytes of embeddings may wait to be written, unless one has more: they
 	// stay in memory until then.
 	maxPending = 128 << 20
@@ -101,7 +102,7 @@ func openDisk(dir string, limit int64) (*disk, error) {
 		}
 		if k, ok := keyOfName(e.Name()); ok {
 			files = append(files, &file{key: k, size: info.Size(), used: info.ModTime()})
-		} else if strings.HasSuffix(e.Name(), tempSuffix) && time.Since(info.ModTime()) > strayAge {
+		} else if atomicfile.IsTemporary(e.Name()) && time.Since(info.ModTime()) > strayAge {
 			d.remove(e.Name())
 		}
 	}
@@ -275,7 +276,9 @@ func (d *disk) write(w write) {
 	names := d.evict(size)
 	d.mu.Unlock()
 	d.remove(names...)
-	err := writeRowsFile(d.dir, w.key, w.rows)
+	err := atomicfile.Write(filepath.Join(d.dir, nameOfKey(w.key)),
+		atomicfile.Options{Perm: 0o600, Sync: atomicfile.Nothing},
+		func(to io.Writer) error { return writeRows(to, w.key, w.rows) })
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err != nil {
@@ -283,21 +286,6 @@ func (d *disk) write(w write) {
 		return
 	}
 	d.add(&file{key: w.key, size: size, used: time.Now()})
-}
-
-func writeRowsFile(dir string, k kv.Key, rows []float32) error {
-	f, err := os.CreateTemp(dir, ".*"+tempSuffix)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(writeRows(f, k, rows), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(dir, nameOfKey(k)))
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
 }
 
 // remove removes files. The mutex is not held: nobody waits for the folder.

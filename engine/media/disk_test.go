@@ -184,8 +184,8 @@ func TestFilesOfOthersAreLeftAlone(t *testing.T) {
 	dir := t.TempDir()
 	hex := strings.Repeat("ab", 32)
 	keep := []string{"README", hex, hex + ".kv", strings.ToUpper(hex) + rowsSuffix,
-		hex[2:] + rowsSuffix, "new" + tempSuffix}
-	for _, name := range append(keep, "old"+tempSuffix) {
+		hex[2:] + rowsSuffix, ".new.rows.tmp"}
+	for _, name := range append(keep, ".old.rows.tmp") {
 		if err := os.WriteFile(filepath.Join(dir, name), make([]byte, 1000), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +205,7 @@ func TestFilesOfOthersAreLeftAlone(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(dir, "old"+tempSuffix)); err == nil {
+	if _, err := os.Stat(filepath.Join(dir, ".old.rows.tmp")); err == nil {
 		t.Error("what a process left half written an hour ago is still there")
 	}
 }

@@ -2,8 +2,11 @@ package disk
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
 
 // WriteFile writes a snapshot to a file of its own, whole or not at all. A file of that name is
@@ -18,15 +21,9 @@ func WriteFile(path string, s *Snapshot) error {
 	}
 	head, _ := encodeHead(s, saved)
 	sealHead(head, sumBody(s))
-	tmp, err := writeTemp(path, head, s)
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		_ = os.Remove(tmp)
-		return err
-	}
-	return nil
+	return atomicfile.Write(path, atomicfile.Options{Perm: 0o600}, func(w io.Writer) error {
+		return writeAll(w, head, s)
+	})
 }
 
 // ReadFile reads what WriteFile has written for a model. Errors are ErrForeign, ErrDamaged,
@@ -39,11 +36,25 @@ func ReadFile(path, model string) (*Snapshot, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w: it is no regular file", ErrForeign)
 	}
-	f, err := os.Open(path)
+	f, size, err := open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	s, _, err := readSnapshot(f, info.Size(), model)
+	s, _, err := readSnapshot(f, size, model)
 	return s, err
+}
+
+// open opens a file, and returns its size too.
+func open(path string) (*os.File, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		_ = f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
 }

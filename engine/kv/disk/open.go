@@ -99,16 +99,12 @@ func (s *Store) scan() (trash []string, err error) {
 
 // readRecord reads the head of a file.
 func (s *Store) readRecord(name string) (*record, error) {
-	f, err := os.Open(s.path(name))
+	f, size, err := open(s.path(name))
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	h, err := readHeader(f, info.Size())
+	h, err := readHeader(f, size)
 	if err != nil {
 		return nil, err
 	}

@@ -252,16 +252,12 @@ func (s *Store) begin(e Entry) (*record, error) {
 
 // read reads the file of a record.
 func (s *Store) read(r *record) (*Snapshot, error) {
-	f, err := os.Open(s.path(r.file))
+	f, size, err := open(s.path(r.file))
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	snap, h, err := readSnapshot(f, info.Size(), s.opt.Model)
+	snap, h, err := readSnapshot(f, size, s.opt.Model)
 	if err != nil {
 		return nil, err
 	}

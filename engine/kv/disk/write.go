@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"encoding/binary"
 	"hash/crc32"
 	"io"
@@ -87,6 +88,14 @@ func headSum(head []byte) uint32 {
 // cache when it is copied.
 const chunkSize = 256 << 10
 
+// writeAll writes a file whose head is sealed.
+func writeAll(w io.Writer, head []byte, s *Snapshot) error {
+	if _, err := w.Write(head); err != nil {
+		return err
+	}
+	return writeBody(w, s)
+}
+
 // writeBody writes what follows the head.
 func writeBody(w io.Writer, s *Snapshot) error {
 	buf := make([]byte, 0, chunkSize)
@@ -121,17 +130,10 @@ func writeTemp(path string, head []byte, s *Snapshot) (tmp string, err error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = f.Write(head)
-	if err == nil {
-		err = writeBody(f, s)
-	}
-	if err == nil {
+	if err = writeAll(f, head, s); err == nil {
 		err = f.Sync()
 	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
+	if err = cmp.Or(err, f.Close()); err != nil {
 		_ = os.Remove(f.Name())
 		return "", err
 	}
