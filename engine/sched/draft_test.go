@@ -3,9 +3,7 @@ package sched
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
-	"slices"
 	"testing"
 	"time"
 
@@ -63,22 +61,7 @@ func drafting(t *testing.T, d *sketching) (took time.Duration, decodes int, st S
 	}, func(t *testing.T, b *bench) {
 		b.m.each = 5 * time.Millisecond
 		start := time.Now()
-		var tasks []*Task
-		var writers []*writer
-		for i := range 2 {
-			task, w := b.say(100, fmt.Sprintf("%d: a question", i))
-			tasks, writers = append(tasks, task), append(writers, w)
-			b.submit(task)
-		}
-		for i, task := range tasks {
-			if _, err := task.Wait(); err != nil {
-				t.Fatal(err)
-			}
-			if want := b.alone(100, 0, 1000, fmt.Sprintf("%d: a question",
-				i)); !slices.Equal(writers[i].tokens, want) {
-				t.Errorf("answer %d is another text", i)
-			}
-		}
+		b.sayTogether(t, 2, 100, 1000, "%d: a question")
 		took, decodes, st = time.Since(start), b.m.decodes, b.s.Stats()
 	})
 	if d != nil && len(d.known) != 0 {

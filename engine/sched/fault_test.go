@@ -14,6 +14,28 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 )
 
+// sayTogether submits n tasks at once, whose prompts are their numbers in a format, and compares each
+// answer with that of the prompt alone.
+func (b *bench) sayTogether(t *testing.T, n, length, cells int, format string) {
+	t.Helper()
+	var tasks []*Task
+	var writers []*writer
+	for i := range n {
+		task, w := b.say(length, fmt.Sprintf(format, i))
+		tasks, writers = append(tasks, task), append(writers, w)
+		b.submit(task)
+	}
+	for i, task := range tasks {
+		if _, err := task.Wait(); err != nil {
+			t.Fatalf("task %d: %v", i, err)
+		}
+		if want := b.alone(length, 0, cells, fmt.Sprintf(format, i)); !slices.Equal(
+			writers[i].tokens, want) {
+			t.Errorf("task %d: got %v, want %v", i, writers[i].tokens, want)
+		}
+	}
+}
+
 func TestAMemoryWithLessRoomThanTheBooksSay(t *testing.T) {
 	for _, lost := range []int{40, 60, 90} {
 		t.Run(fmt.Sprint(lost), func(t *testing.T) {
@@ -22,22 +44,7 @@ func TestAMemoryWithLessRoomThanTheBooksSay(t *testing.T) {
 				b.submit(old)
 				_, _ = old.Wait()
 				b.m.lost = lost
-				var tasks []*Task
-				var writers []*writer
-				for i := range 3 {
-					task, w := b.say(30, fmt.Sprintf("%d is what this one is about", i))
-					tasks, writers = append(tasks, task), append(writers, w)
-					b.submit(task)
-				}
-				for i, task := range tasks {
-					if _, err := task.Wait(); err != nil {
-						t.Fatalf("task %d: %v", i, err)
-					}
-					if want := b.alone(30, 0, 200, fmt.Sprintf("%d is what this one is about",
-						i)); !slices.Equal(writers[i].tokens, want) {
-						t.Errorf("task %d: got %v, want %v", i, writers[i].tokens, want)
-					}
-				}
+				b.sayTogether(t, 3, 30, 200, "%d is what this one is about")
 			})
 		})
 	}

@@ -204,6 +204,19 @@ func TestANewcomerIsReadNearlyAsFastAsAlone(t *testing.T) {
 	}
 }
 
+// saySame submits a task and compares its answer with that of its prompt alone.
+func (b *bench) saySame(t *testing.T, length, cells int, parts ...any) {
+	t.Helper()
+	task, w := b.say(length, parts...)
+	b.submit(task)
+	if _, err := task.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if want := b.alone(length, 0, cells, parts...); !slices.Equal(w.tokens, want) {
+		t.Errorf("%v: got %v, want %v", parts, w.tokens, want)
+	}
+}
+
 func TestWhatAReaderLoadsAndMoves(t *testing.T) {
 	var r *second
 	inBubble(t, 3000, withReader(&r, nil), func(t *testing.T, b *bench) {
@@ -214,14 +227,7 @@ func TestWhatAReaderLoadsAndMoves(t *testing.T) {
 		for i := range 3 {
 			parts := []any{system, strings.Repeat("and now something else ", 12), i + 1,
 				" what is it?"}
-			task, w := b.say(20, parts...)
-			b.submit(task)
-			if _, err := task.Wait(); err != nil {
-				t.Fatal(err)
-			}
-			if want := b.alone(20, 0, 3000, parts...); !slices.Equal(w.tokens, want) {
-				t.Errorf("question %d: got %v, want %v", i, w.tokens, want)
-			}
+			b.saySame(t, 20, 3000, parts...)
 		}
 		if r.loaded < len(system) || r.moved == 0 {
 			t.Errorf("%d items loaded, %d moved", r.loaded, r.moved)
@@ -251,14 +257,7 @@ func TestAReaderThatFailsCostsTimeAlone(t *testing.T) {
 					for i := range 3 {
 						parts := []any{strings.Repeat(fmt.Sprint(i, " and now something else "),
 							20), i + 1, " what is it?"}
-						task, w := b.say(20, parts...)
-						b.submit(task)
-						if _, err := task.Wait(); err != nil {
-							t.Fatal(err)
-						}
-						if want := b.alone(20, 0, 3000, parts...); !slices.Equal(w.tokens, want) {
-							t.Errorf("question %d: got %v, want %v", i, w.tokens, want)
-						}
+						b.saySame(t, 20, 3000, parts...)
 					}
 					if st := b.s.Stats(); n >= at && st.Unread != 1 {
 						t.Errorf("%d failures", st.Unread)
