@@ -68,7 +68,7 @@ func (a *answer) Next(output int) (token llama.Token, more bool, err error) {
 		text = a.text.Push(token)
 	}
 	text, a.cut = a.stop.push(text)
-	a.mean(&e, text)
+	a.interpret(&e, text)
 	a.check.push(e.Text)
 	a.post(e)
 	if a.cut {
@@ -119,8 +119,8 @@ func (a *answer) post(e Event) {
 	}
 }
 
-// take returns the events that have come.
-func (a *answer) take() (events []Event) {
+// drain returns the events that have come.
+func (a *answer) drain() (events []Event) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	events, a.events = a.events, nil
@@ -144,7 +144,7 @@ func (a *answer) rest() Event {
 		e.Usage, e.Relaxed = &usage, a.relaxed
 	}
 	a.result.StopText = a.stop.hit
-	a.mean(&e, text)
+	a.interpret(&e, text)
 	if a.parser != nil {
 		flush := a.parser.Flush
 		if a.result.Finish == FinishLength {

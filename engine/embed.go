@@ -51,17 +51,7 @@ var poolings = map[string]string{"1": poolMean, "2": poolCLS, "3": poolLast}
 // number the text; ErrBusy is the one of more requests than ModelSpec.Queue that wait for others to
 // be embedded.
 func (m *Model) Embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) {
-	if !m.enter() {
-		return nil, ErrClosed
-	}
-	defer m.requests.Done()
-	ctx, cancel := m.untilClosed(ctx)
-	defer cancel()
-	out, err := m.embed(ctx, r)
-	if err != nil {
-		return nil, m.requestError(ctx, err)
-	}
-	return out, nil
+	return whileOpen(ctx, m, func(ctx context.Context) (*Embeddings, error) { return m.embed(ctx, r) })
 }
 
 func (m *Model) embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) {

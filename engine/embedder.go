@@ -70,12 +70,8 @@ func newEmbedder(ctx context.Context, m *Model) (*embedder, error) {
 		p.NUBatch = p.NBatch
 	}
 	var err error
-	if e.lc, err = m.newContext(ctx, p); err != nil {
-		if errors.Is(err, llama.ErrNoMemory) {
-			return nil, fmt.Errorf(
-				"%w; embeddings need a context of their own: give a shorter context", err)
-		}
-		return nil, noContext(ctx, err)
+	if e.lc, err = m.secondContext(ctx, p, "embeddings"); err != nil {
+		return nil, err
 	}
 	e.batch = llama.NewTokenBatch(e.lc.NUBatch(), 1)
 	e.most = e.lc.NCtxSeq()

@@ -26,19 +26,14 @@ type Fitting struct {
 // last ones. What else may go f says. If nothing makes the request fit, the error wraps
 // ErrContextLength; other errors are those of Generate.
 func (m *Model) Fit(ctx context.Context, r Request, f Fitting) (Request, error) {
-	if !m.enter() {
-		return r, ErrClosed
-	}
-	defer m.requests.Done()
-	ctx, cancel := m.untilClosed(ctx)
-	defer cancel()
-	if err := r.check(); err != nil {
-		return r, err
-	}
-	s := &shortening{m: m, ctx: ctx}
-	fitted, err := s.fit(r, f)
+	fitted, err := whileOpen(ctx, m, func(ctx context.Context) (Request, error) {
+		if err := r.check(); err != nil {
+			return r, err
+		}
+		return (&shortening{m: m, ctx: ctx}).fit(r, f)
+	})
 	if err != nil {
-		return r, m.requestError(ctx, err)
+		return r, err
 	}
 	return fitted, nil
 }

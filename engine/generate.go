@@ -56,6 +56,24 @@ func (m *Model) enter() bool {
 	return !m.over
 }
 
+// whileOpen returns what f returns, which uses the model: Close waits for f, and ends the context
+// that f gets. The error is ErrClosed for a model that is closed, and else that of f as the caller
+// of a request understands it.
+func whileOpen[T any](ctx context.Context, m *Model,
+	f func(context.Context) (T, error)) (out T, err error) {
+	if !m.enter() {
+		return out, ErrClosed
+	}
+	defer m.requests.Done()
+	ctx, cancel := m.untilClosed(ctx)
+	defer cancel()
+	if out, err = f(ctx); err != nil {
+		var none T
+		return none, m.requestError(ctx, err)
+	}
+	return out, nil
+}
+
 // requestError returns err as the caller of a request understands it.
 func (m *Model) requestError(ctx context.Context, err error) error {
 	switch {
@@ -187,7 +205,7 @@ func (a *answer) follow(task *sched.Task, yield func(Event) bool) bool {
 		case <-task.Done():
 			over = true
 		}
-		for _, e := range a.take() {
+		for _, e := range a.drain() {
 			if !yield(e) {
 				return false
 			}

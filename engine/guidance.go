@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 )
@@ -118,10 +119,7 @@ func (g *guidance) close() error { return errors.Join(g.batch.Close(), g.lc.Clos
 // logSum is the logarithm of the sum of exponentials, by which logits become logarithms of
 // probabilities.
 func logSum(logits []float32) float64 {
-	best := math.Inf(-1)
-	for _, x := range logits {
-		best = max(best, float64(x))
-	}
+	best := float64(slices.Max(logits))
 	sum := 0.0
 	for _, x := range logits {
 		sum += math.Exp(float64(x) - best)

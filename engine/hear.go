@@ -68,8 +68,8 @@ func (m *Model) openEncoders(ctx context.Context, spec ModelSpec) error {
 	return nil
 }
 
-// takes refuses a picture or a sound that the model has no encoder for.
-func (m *Model) takes(image *Image) error {
+// checkEncoder refuses a picture or a sound that the model has no encoder for.
+func (m *Model) checkEncoder(image *Image) error {
 	switch {
 	case image.IsSound() && m.ears == nil && m.vision == nil:
 		return fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file", ErrNoSound,
@@ -143,14 +143,7 @@ func (m *Model) hear(ctx context.Context, image *Image,
 			return in, err
 		},
 	}
-	var pictures []*media.Picture
-	for i, part := range plan.Parts {
-		if m.lm.NPosPerEmbd() < 2 && part.Places != nil {
-			part.Places, part.Advance = nil, part.Tokens
-		}
-		pictures = append(pictures, &media.Picture{Part: part, Source: source, Index: i})
-	}
-	return plan, pictures, nil
+	return plan, m.partsOf(plan, source), nil
 }
 
 // decodeSound decodes a sound and lets the encoder take it in.

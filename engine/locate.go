@@ -13,22 +13,17 @@ import (
 // that is shown to it under a budget: [boxes.Find] reads them back to pixels of the upright
 // picture. Nothing is decoded. Its errors are those of Generate.
 func (m *Model) Frame(ctx context.Context, image *Image, budget Budget) (boxes.Frame, error) {
-	if !m.enter() {
-		return boxes.Frame{}, ErrClosed
-	}
-	defer m.requests.Done()
-	if m.vision == nil {
-		return boxes.Frame{},
-			fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file", ErrNoVision,
-				m.lm.Path())
-	}
-	ctx, cancel := m.untilClosed(ctx)
-	defer cancel()
-	head, plan, err := m.planOf(ctx, image, budget)
-	if err != nil {
-		return boxes.Frame{}, m.requestError(ctx, err)
-	}
-	return boxes.FrameOf(m.vision.Info(), plan, head.W, head.H), nil
+	return whileOpen(ctx, m, func(ctx context.Context) (f boxes.Frame, err error) {
+		if m.vision == nil {
+			return f, fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file",
+				ErrNoVision, m.lm.Path())
+		}
+		head, plan, err := m.planOf(ctx, image, budget)
+		if err != nil {
+			return f, err
+		}
+		return boxes.FrameOf(m.vision.Info(), plan, head.W, head.H), nil
+	})
 }
 
 // Pixels decodes a picture at its full size, upright. Errors match ErrImage.

@@ -33,14 +33,19 @@ func (m *Model) planPicture(ctx context.Context, image *Image, budget Budget,
 		return nil, nil, err
 	}
 	source, _ := m.source(image, head, plan, t)
-	var pictures []*media.Picture
+	return plan, m.partsOf(plan, source), nil
+}
+
+// partsOf returns the pictures of a plan's parts. Models that count positions in one dimension alone
+// put the rows of a part one after the other.
+func (m *Model) partsOf(plan *vision.Plan, source *media.Source) (pictures []*media.Picture) {
 	for i, part := range plan.Parts {
 		if m.lm.NPosPerEmbd() < 2 && part.Places != nil {
 			part.Places, part.Advance = nil, part.Tokens
 		}
 		pictures = append(pictures, &media.Picture{Part: part, Source: source, Index: i})
 	}
-	return plan, pictures, nil
+	return pictures
 }
 
 // source is what a picture's embeddings are made of, and how it is decoded if that has not been

@@ -365,6 +365,20 @@ func (m *Model) newContext(ctx context.Context,
 	return lc, err
 }
 
+// secondContext is newContext for what is computed beside answers; what names it in errors.
+func (m *Model) secondContext(ctx context.Context, p llama.ContextParams,
+	what string) (*llama.Context, error) {
+	lc, err := m.newContext(ctx, p)
+	switch {
+	case errors.Is(err, llama.ErrNoMemory):
+		return nil, fmt.Errorf("%w; %s need a context of their own: give a shorter context", err,
+			what)
+	case err != nil:
+		return nil, noContext(ctx, err)
+	}
+	return lc, nil
+}
+
 // makeContext is newContext for those who are on the compute thread.
 func (m *Model) makeContext(p llama.ContextParams) (lc *llama.Context, err error) {
 	p.RopeFreqBase, p.RopeFreqScale = m.rope[0], m.rope[1]

@@ -252,18 +252,19 @@ func (p *placed) apply(spec *ModelSpec, to *llama.ModelParams) {
 
 // String lists the devices that take layers.
 func (p *placed) String() string {
-	names := make([]string, len(p.shares))
-	for i, s := range p.shares {
-		names[i] = s.Device
-	}
-	return strings.Join(names, ", ")
+	return listOf(p.shares, func(s DeviceShare) string { return s.Device })
 }
 
 // deviceList names devices.
 func deviceList(devices []ggml.Device) string {
-	names := make([]string, len(devices))
-	for i, d := range devices {
-		names[i] = d.Name
+	return listOf(devices, func(d ggml.Device) string { return d.Name })
+}
+
+// listOf writes the names of things with commas between them.
+func listOf[T any](things []T, name func(T) string) string {
+	names := make([]string, len(things))
+	for i, x := range things {
+		names[i] = name(x)
 	}
 	return strings.Join(names, ", ")
 }

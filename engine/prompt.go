@@ -95,7 +95,7 @@ func (m *Model) chatParts(ctx context.Context, r *Request) ([]chat.Part, []*Imag
 		return nil, nil, err
 	}
 	options := chat.RenderOptions{AddGenerationPrompt: true}
-	if messages, err = m.tell(ctx, messages, r, &options); err != nil {
+	if messages, err = m.offerTools(ctx, messages, r, &options); err != nil {
 		return nil, nil, err
 	}
 	parts, err := m.render(ctx, messages, options, r.Template, len(images))
@@ -126,7 +126,7 @@ func (m *Model) chatMessages(messages []Message) ([]chat.Message, []*Image, erro
 				cm.Content = append(cm.Content, chat.Text(c.Text))
 				continue
 			}
-			if err := m.takes(c.Image); err != nil {
+			if err := m.checkEncoder(c.Image); err != nil {
 				return nil, nil, err
 			}
 			cm.Content = append(cm.Content, chat.Image())

@@ -18,7 +18,7 @@ func (m *Model) rawParts(r *Request) (list []chat.Part, err error) {
 		return []chat.Part{{Text: r.Prompt, Special: true}}, nil
 	}
 	for _, image := range r.Images {
-		if err := m.takes(image); err != nil {
+		if err := m.checkEncoder(image); err != nil {
 			return nil, err
 		}
 	}

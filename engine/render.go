@@ -20,20 +20,12 @@ type Rendered struct {
 // Render writes out the prompt of a request as Generate would compute it. Pictures are not looked
 // at. Errors are those of Generate, but for the length.
 func (m *Model) Render(ctx context.Context, r Request) (*Rendered, error) {
-	if !m.enter() {
-		return nil, ErrClosed
-	}
-	defer m.requests.Done()
-	ctx, cancel := m.untilClosed(ctx)
-	defer cancel()
-	if err := r.check(); err != nil {
-		return nil, err
-	}
-	out, err := m.renderWhole(ctx, &r)
-	if err != nil {
-		return nil, m.requestError(ctx, err)
-	}
-	return out, nil
+	return whileOpen(ctx, m, func(ctx context.Context) (*Rendered, error) {
+		if err := r.check(); err != nil {
+			return nil, err
+		}
+		return m.renderWhole(ctx, &r)
+	})
 }
 
 func (m *Model) renderWhole(ctx context.Context, r *Request) (*Rendered, error) {

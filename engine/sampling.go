@@ -138,12 +138,7 @@ func narrowing(s *Sampling) []llama.Stage {
 // logprob measures a token in the distribution that logits stand for, before any sampler stage: log
 // softmax in float64.
 func (m *Model) logprob(logits []float32, token llama.Token, top int) TokenLogprob {
-	best := float64(slices.Max(logits))
-	sum := 0.0
-	for _, l := range logits {
-		sum += math.Exp(float64(l) - best)
-	}
-	norm := best + math.Log(sum)
+	norm := logSum(logits)
 	vocab := m.lm.Vocab()
 	entry := func(t llama.Token) TokenLogprob {
 		return TokenLogprob{Token: t, Text: string(vocab.Piece(t, true)),

@@ -35,17 +35,7 @@ type Scores struct {
 // Score measures a text with the model and answers nothing. Compute is cut into portions, between
 // which running answers go on. Errors wrap ErrRequest or ErrContextLength.
 func (m *Model) Score(ctx context.Context, r ScoreRequest) (*Scores, error) {
-	if !m.enter() {
-		return nil, ErrClosed
-	}
-	defer m.requests.Done()
-	ctx, cancel := m.untilClosed(ctx)
-	defer cancel()
-	out, err := m.score(ctx, r)
-	if err != nil {
-		return nil, m.requestError(ctx, err)
-	}
-	return out, nil
+	return whileOpen(ctx, m, func(ctx context.Context) (*Scores, error) { return m.score(ctx, r) })
 }
 
 func (m *Model) score(ctx context.Context, r ScoreRequest) (*Scores, error) {

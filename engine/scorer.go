@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -43,12 +42,8 @@ func newScorer(ctx context.Context, m *Model) (*scorer, error) {
 	p := llama.ContextParams{NCtx: m.info.Context, NBatch: n, NUBatch: n, NSeqMax: 1,
 		Threads: m.engine.threads}
 	var err error
-	if s.lc, err = m.newContext(ctx, p); err != nil {
-		if errors.Is(err, llama.ErrNoMemory) {
-			return nil, fmt.Errorf(
-				"%w; scores of a text need a context of their own: give a shorter context", err)
-		}
-		return nil, noContext(ctx, err)
+	if s.lc, err = m.secondContext(ctx, p, "scores of a text"); err != nil {
+		return nil, err
 	}
 	s.batch = llama.NewTokenBatch(s.lc.NBatch(), 1)
 	return s, nil

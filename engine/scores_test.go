@@ -111,15 +111,7 @@ func TestScoresOfTheBuiltInModel(t *testing.T) {
 	for i := 0; i < len(questions); i += step {
 		q := questions[i]
 		said := askScored(t, m, q)
-		if kinds[q.Kind] == nil {
-			kinds[q.Kind] = &tally{}
-		}
-		for _, c := range []*tally{kinds[q.Kind], &all} {
-			c.asked++
-			c.right += count(slices.Contains(q.Answers, said))
-			c.pytorchRight += count(slices.Contains(q.Answers, q.Said))
-			c.same += count(said == q.Said)
-		}
+		tallyAnswer(kinds, &all, q, said)
 		switch {
 		case q.Margin < flipLogits:
 			near++
@@ -139,6 +131,19 @@ func TestScoresOfTheBuiltInModel(t *testing.T) {
 		t.Errorf("%d kinds, want %d", len(kinds), len(trained))
 	}
 	checkScores(t, kinds, all)
+}
+
+// tallyAnswer counts an answer among those of its kind and among all.
+func tallyAnswer(kinds map[string]*tally, all *tally, q scored, said string) {
+	if kinds[q.Kind] == nil {
+		kinds[q.Kind] = &tally{}
+	}
+	for _, c := range []*tally{kinds[q.Kind], all} {
+		c.asked++
+		c.right += count(slices.Contains(q.Answers, said))
+		c.pytorchRight += count(slices.Contains(q.Answers, q.Said))
+		c.same += count(said == q.Said)
+	}
 }
 
 // askScored asks a question as said.py did. The space keeps chat from setting a newline between
@@ -165,15 +170,7 @@ func TestAnswersThroughLibmtmdAreOthers(t *testing.T) {
 	var all tally
 	for _, q := range freshQuestions(t) {
 		said := askScored(t, m, q)
-		if kinds[q.Kind] == nil {
-			kinds[q.Kind] = &tally{}
-		}
-		for _, c := range []*tally{kinds[q.Kind], &all} {
-			c.asked++
-			c.right += count(slices.Contains(q.Answers, said))
-			c.pytorchRight += count(slices.Contains(q.Answers, q.Said))
-			c.same += count(said == q.Said)
-		}
+		tallyAnswer(kinds, &all, q, said)
 	}
 	t.Logf("through libmtmd:\n%s", scoreTable(kinds, all))
 	if all.same > all.asked*9/10 {

@@ -92,9 +92,9 @@ func (r *Request) tools() ([]Tool, error) {
 	return r.Tools[i : i+1], nil
 }
 
-// tell makes the template tell the model of its tools and of whether to think, or does so in its
+// offerTools makes the template tell the model of its tools and of whether to think, or does so in its
 // place. It returns the messages to render.
-func (m *Model) tell(ctx context.Context, messages []chat.Message, r *Request,
+func (m *Model) offerTools(ctx context.Context, messages []chat.Message, r *Request,
 	options *chat.RenderOptions) ([]chat.Message, error) {
 	tools, err := r.tools()
 	if err != nil {
@@ -249,8 +249,8 @@ func (a *answer) understand(thinking bool) {
 	}
 }
 
-// mean fills in what a piece of text means.
-func (a *answer) mean(e *Event, text string) {
+// interpret fills in what a piece of text means.
+func (a *answer) interpret(e *Event, text string) {
 	if a.parser == nil {
 		e.Text = text
 		return
