@@ -38,7 +38,7 @@ func (s *Server) anthropicModels(w http.ResponseWriter, r *http.Request) error {
 	limit := len(list.Data)
 	if text := r.FormValue("limit"); text != "" {
 		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > 1000 {
-			return failure.Field("limit", "limit is %.20q; give 1 to 1000", text)
+			return failure.Wrong("limit", "is %.20q; give 1 to 1000", text)
 		}
 	}
 	if after := at(r.FormValue("after_id")); after >= 0 {

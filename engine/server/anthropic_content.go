@@ -13,7 +13,7 @@ import (
 func (t *talk) anthropicPicture(b *anthropic.Block, param string) (engine.Content, error) {
 	switch {
 	case b.Source == nil:
-		return engine.Content{}, failure.Field(param, "%s has no source", param)
+		return engine.Content{}, failure.Wrong(param, "has no source")
 	case b.Source.Type == "base64":
 		return t.number(param, func(name string) (*engine.Image, error) {
 			return t.s.pictures.inline(b.Source.Data, name, param)
@@ -21,8 +21,8 @@ func (t *talk) anthropicPicture(b *anthropic.Block, param string) (engine.Conten
 	case b.Source.Type == "url":
 		return t.picture(b.Source.URL, param)
 	}
-	return engine.Content{}, failure.Field(param,
-		"%s has a source of type %.40q; give base64 or url", param, b.Source.Type)
+	return engine.Content{}, failure.Wrong(param, "has a source of type %.40q; give base64 or url",
+		b.Source.Type)
 }
 
 // anthropicTurns makes messages ready. Results of tools become messages of their own, ahead of what
@@ -62,16 +62,16 @@ func (t *talk) anthropicTurns(messages []anthropic.Message) error {
 				}
 				results = append(results, result)
 			default:
-				return failure.Field(at,
-					"%s is %.40q; this server takes text, images, documents, tool_use and tool_result",
-					at, b.Type)
+				return failure.Wrong(at,
+					"is %.40q; this server takes text, images, documents, tool_use and tool_result",
+					b.Type)
 			}
 		}
 		t.messages = append(t.messages, results...)
 		if len(out.Content) > 0 || len(out.ToolCalls) > 0 {
 			t.messages = append(t.messages, out)
 		} else if len(results) == 0 {
-			return failure.Field(param, "%s has no content", param)
+			return failure.Wrong(param, "has no content")
 		}
 	}
 	return nil
@@ -123,8 +123,8 @@ func (t *talk) anthropicContent(blocks anthropic.Blocks, param,
 			}
 			content = append(content, list...)
 		default:
-			return nil, failure.Field(at,
-				"%s %s %.40q; this server takes text, images and documents", at, does, x.Type)
+			return nil, failure.Wrong(at, "%s %.40q; this server takes text, images and documents",
+				does, x.Type)
 		}
 	}
 	return content, nil
@@ -155,15 +155,15 @@ func (t *talk) anthropicFile(b *anthropic.Block, param string) ([]engine.Content
 	}
 	switch {
 	case b.Source == nil:
-		return nil, failure.Field(param, "%s has no source", param)
+		return nil, failure.Wrong(param, "has no source")
 	case b.Source.Type == "text":
 		return append(content, engine.Text(b.Source.Data)), nil
 	case b.Source.Type == "content":
 		inner, err := t.anthropicContent(b.Source.Content, param+".source.content", "is")
 		return append(content, inner...), err
 	case b.Source.Type == "file":
-		return nil, failure.Field(param,
-			"%s names a file by its id; this server keeps no files, so send it in base64", param)
+		return nil, failure.Wrong(param,
+			"names a file by its id; this server keeps no files, so send it in base64")
 	}
 	c, err := t.anthropicPicture(b, param)
 	return append(content, c), err

@@ -11,13 +11,13 @@ import (
 )
 
 // messagesRequest reads a request of Anthropic's API, and what it asks of the model that it names.
-func (s *Server) messagesRequest(w http.ResponseWriter, r *http.Request,
+func (s *Server) messagesRequest(r *http.Request,
 	q *anthropic.Request) (request engine.Request, m *model, err error) {
-	if m, err = s.decodeFor(w, r, q, &q.Model); err != nil {
+	if m, err = s.models.find(q.Model); err != nil {
 		return request, nil, err
 	}
 	if len(q.Messages) == 0 {
-		return request, nil, failure.Field("messages", "messages is empty; send at least one")
+		return request, nil, failure.Wrong("messages", "is empty; send at least one")
 	}
 	t := s.newTalk(r.Context(), m, len(q.System) > 0)
 	system, err := t.anthropicContent(q.System, "system", "is")
@@ -41,14 +41,14 @@ func (s *Server) messagesRequest(w http.ResponseWriter, r *http.Request,
 }
 
 // anthropicMessages answers POST /v1/messages.
-func (s *Server) anthropicMessages(w http.ResponseWriter, r *http.Request) error {
-	var q anthropic.Request
-	request, m, err := s.messagesRequest(w, r, &q)
+func (s *Server) anthropicMessages(w http.ResponseWriter, r *http.Request,
+	q *anthropic.Request) error {
+	request, m, err := s.messagesRequest(r, q)
 	if err != nil {
 		return err
 	}
 	if q.MaxTokens == nil {
-		return failure.Field("max_tokens", "max_tokens is missing")
+		return failure.Wrong("max_tokens", "is missing")
 	}
 	if err := fields.MaxTokens(&request, "max_tokens", q.MaxTokens); err != nil {
 		return err
@@ -63,12 +63,13 @@ func (s *Server) anthropicMessages(w http.ResponseWriter, r *http.Request) error
 		set.Continued()
 	}
 	return s.respond(r.Context(), w, s.streamIf(q.Stream, w, asEvents), set,
-		anthropic.NewMessages(&q), only(l.generate(r.Context(), request)))
+		anthropic.NewMessages(q), only(l.generate(r.Context(), request)))
 }
 
 // anthropicCount answers POST /v1/messages/count_tokens.
-func (s *Server) anthropicCount(w http.ResponseWriter, r *http.Request) error {
-	request, m, err := s.messagesRequest(w, r, &anthropic.Request{})
+func (s *Server) anthropicCount(w http.ResponseWriter, r *http.Request,
+	q *anthropic.Request) error {
+	request, m, err := s.messagesRequest(r, q)
 	if err != nil {
 		return err
 	}

@@ -159,15 +159,7 @@ func TestAnthropicStreamsEndWithTheirClients(t *testing.T) {
 	q := says(t, "shape-4.png", "What is in this picture?")
 	q.MaxTokens = 4000
 	s := ts.anthropicClient().Messages.NewStreaming(t.Context(), q)
-	for range 3 {
-		if !s.Next() {
-			t.Fatal(s.Err())
-		}
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	ts.idle(t)
+	leaveStream(t, ts, s)
 }
 
 func TestAnthropicModels(t *testing.T) {

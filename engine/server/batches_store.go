@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -68,29 +66,24 @@ func (b *batches) ready() (*batches, error) {
 			return nil, err
 		}
 	}
-	if err := readAll(filepath.Join(b.dir, "files"), func(f *openai.FileObject) {
-		files[f.ID] = f
-	}); err != nil {
-		return nil, err
-	}
-	if err := readAll(filepath.Join(b.dir, "batches"), func(o *openai.Batch) {
-		list[o.ID] = o
-	}); err != nil {
+	if err := errors.Join(readAll(filepath.Join(b.dir, "files"), files),
+		readAll(filepath.Join(b.dir, "batches"), list)); err != nil {
 		return nil, err
 	}
 	b.files, b.list, b.opened = files, list, true
 	return b, nil
 }
 
-// readAll reads the JSON files of a folder. One that is damaged is passed over: it is of a file
-// that was never whole.
-func readAll[T any](dir string, take func(*T)) error {
+// readAll reads the JSON files of a folder, by the ids that they are named after. One that is
+// damaged is passed over: it is of a file that was never whole.
+func readAll[T any](dir string, to map[string]*T) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if filepath.Ext(e.Name()) != ".json" || strings.HasPrefix(e.Name(), ".") {
+		id, ok := strings.CutSuffix(e.Name(), ".json")
+		if !ok || strings.HasPrefix(id, ".") {
 			continue
 		}
 		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
@@ -99,7 +92,7 @@ func readAll[T any](dir string, take func(*T)) error {
 		}
 		v := new(T)
 		if json.Unmarshal(data, v) == nil {
-			take(v)
+			to[id] = v
 		}
 	}
 	return nil
@@ -156,9 +149,7 @@ func (b *batches) filesOf(owner string) (list []*openai.FileObject) {
 			list = append(list, f)
 		}
 	}
-	slices.SortFunc(list, func(x, y *openai.FileObject) int {
-		return cmp.Or(cmp.Compare(y.Created, x.Created), cmp.Compare(y.ID, x.ID))
-	})
+	newestFirst(list)
 	return list
 }
 

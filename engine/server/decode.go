@@ -165,15 +165,6 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any) error {
 	return err
 }
 
-// decodeFor is decode for a request to the model that *name names once the body is read.
-func (s *Server) decodeFor(w http.ResponseWriter, r *http.Request, v any,
-	name *string) (*model, error) {
-	if err := s.decode(w, r, v); err != nil {
-		return nil, err
-	}
-	return s.models.find(*name)
-}
-
 // decodeJSON reads one JSON object and nothing else. Fields that v does not have are passed over:
 // clients send more than any server knows.
 func decodeJSON(data []byte, v any) error {

@@ -207,15 +207,7 @@ func TestReadinessEndsBeforeTheServer(t *testing.T) {
 
 func TestABusyModelIsNotListedForEver(t *testing.T) {
 	ts := serve(t)
-	m, err := ts.models.find("seed")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := ts.models.use(t.Context(), m, 0, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Release()
+	borrowSeed(t, ts, 0)
 	r, err := ts.client(t).ListRunning(t.Context())
 	if err != nil || len(r.Models) != 1 || time.Until(r.Models[0].ExpiresAt) > time.Hour ||
 		time.Until(r.Models[0].ExpiresAt) < time.Minute {

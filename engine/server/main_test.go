@@ -201,3 +201,36 @@ func picture(t testing.TB, name string) []byte {
 	}
 	return data
 }
+
+// borrowSeed borrows the seed model until the test ends, for a context of so many tokens.
+func borrowSeed(t *testing.T, ts *testServer, context int) *lease {
+	t.Helper()
+	m, err := ts.models.find("seed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := ts.models.use(t.Context(), m, context, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Release)
+	return l
+}
+
+// leaveStream reads the beginning of a stream, and leaves it.
+func leaveStream(t *testing.T, ts *testServer, s interface {
+	Next() bool
+	Err() error
+	Close() error
+}) {
+	t.Helper()
+	for range 3 {
+		if !s.Next() {
+			t.Fatal(s.Err())
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	ts.idle(t)
+}

@@ -58,125 +58,70 @@ func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// modelCollector reads the counters of loaded models when somebody asks.
+// modelCollector reads the counters of loaded models when somebody asks. Which series there are
+// depends on what is loaded, so it describes none beforehand.
 type modelCollector struct{ s *Server }
 
-// modelMetric is a figure of a model.
-type modelMetric struct {
-	desc  *prometheus.Desc
-	kind  prometheus.ValueType
-	value func(*sched.Stats) float64
+// modelFigure is a figure of a model.
+type modelFigure struct {
+	kind       prometheus.ValueType
+	name, help string
+	value      float64
 }
 
-// describe makes a metric of a model. A name alone would not tell it apart: while a model is made
-// anew under its name, both can be loaded.
-func describe(name, help string) *prometheus.Desc {
-	return prometheus.NewDesc("eyelet_"+name, help, []string{"model", "digest", "context"}, nil)
+// figuresOf returns the figures of a model whose scheduler has counted stats and which is counted
+// with so many bytes of memory.
+func figuresOf(s *sched.Stats, bytes int64) []modelFigure {
+	const counter, gauge = prometheus.CounterValue, prometheus.GaugeValue
+	return []modelFigure{
+		{counter, "submitted_total", "Requests that the scheduler was given.", float64(s.Submitted)},
+		{counter, "completed_total", "Requests whose answer is complete.", float64(s.Completed)},
+		{counter, "cancelled_total", "Requests whose client gave up.", float64(s.Cancelled)},
+		{counter, "failed_total", "Requests that failed.", float64(s.Failed)},
+		{gauge, "waiting", "Requests in the queue.", float64(s.Waiting)},
+		{gauge, "reading", "Requests whose prompt is being computed.", float64(s.Reading)},
+		{gauge, "writing", "Answers that are being written.", float64(s.Writing)},
+		{counter, "decodes_total", "Decodes of tokens.", float64(s.Turns)},
+		{counter, "tokens_total", "Tokens of answers.", float64(s.Tokens)},
+		{counter, "prompt_tokens_total", "Tokens of prompts, those of pictures included.",
+			float64(s.PromptItems)},
+		{counter, "cached_prompt_tokens_total", "Tokens of prompts that were computed before.",
+			float64(s.CachedItems)},
+		{counter, "preempted_total",
+			"Times that a request gave its cells to others and was resumed later.",
+			float64(s.Preempted)},
+		{counter, "guessed_tokens_total", "Tokens that were computed ahead.", float64(s.Guessed)},
+		{counter, "guessed_right_tokens_total", "Tokens that were computed ahead and came to be.",
+			float64(s.Right)},
+		{gauge, "cells", "Cells of the KV cache.", float64(s.Cells.Cells)},
+		{gauge, "cells_running", "Cells of running requests.", float64(s.Cells.Running)},
+		{gauge, "cells_cached", "Cells of finished requests that are kept for others.",
+			float64(s.Cells.Cached)},
+		{counter, "pictures_encoded_total", "Pictures that the vision tower has encoded.",
+			float64(s.Media.Finished)},
+		{counter, "tower_steps_beside_total",
+			"Steps of the vision tower that ended while tokens were computed on devices.",
+			float64(s.EncodedBeside)},
+		{counter, "pictures_saved_total",
+			"Pictures that need not be encoded, for their embeddings were there.",
+			float64(s.Media.SavedMemory + s.Media.SavedDisk + s.Media.SavedInFlight)},
+		{counter, "encoding_seconds_total", "Time of the vision tower.", s.Media.Encoding.Seconds()},
+		{gauge, "model_memory_bytes",
+			"Memory of this machine that a loaded model is counted with.", float64(bytes)},
+	}
 }
-
-func counter(name, help string, value func(*sched.Stats) float64) modelMetric {
-	return modelMetric{describe(name, help), prometheus.CounterValue, value}
-}
-
-func gauge(name, help string, value func(*sched.Stats) float64) modelMetric {
-	return modelMetric{describe(name, help), prometheus.GaugeValue, value}
-}
-
-var modelMetrics = []modelMetric{
-	counter("submitted_total", "Requests that the scheduler was given.",
-		func(s *sched.Stats) float64 { return float64(s.Submitted) }),
-	counter("completed_total", "Requests whose answer is complete.", func(s *sched.Stats) float64 {
-		return float64(s.Completed)
-	}),
-	counter("cancelled_total", "Requests whose client gave up.", func(s *sched.Stats) float64 {
-		return float64(s.Cancelled)
-	}),
-	counter("failed_total", "Requests that failed.", func(s *sched.Stats) float64 {
-		return float64(s.Failed)
-	}),
-	gauge("waiting", "Requests in the queue.", func(s *sched.Stats) float64 {
-		return float64(s.Waiting)
-	}),
-	gauge("reading", "Requests whose prompt is being computed.", func(s *sched.Stats) float64 {
-		return float64(s.Reading)
-	}),
-	gauge("writing", "Answers that are being written.", func(s *sched.Stats) float64 {
-		return float64(s.Writing)
-	}),
-	counter("decodes_total", "Decodes of tokens.", func(s *sched.Stats) float64 {
-		return float64(s.Turns)
-	}),
-	counter("tokens_total", "Tokens of answers.", func(s *sched.Stats) float64 {
-		return float64(s.Tokens)
-	}),
-	counter("prompt_tokens_total", "Tokens of prompts, those of pictures included.",
-		func(s *sched.Stats) float64 { return float64(s.PromptItems) }),
-	counter("cached_prompt_tokens_total", "Tokens of prompts that were computed before.",
-		func(s *sched.Stats) float64 { return float64(s.CachedItems) }),
-	counter("preempted_total", "Times that a request gave its cells to others and was resumed later.",
-		func(s *sched.Stats) float64 { return float64(s.Preempted) }),
-	counter("guessed_tokens_total", "Tokens that were computed ahead.",
-		func(s *sched.Stats) float64 { return float64(s.Guessed) }),
-	counter("guessed_right_tokens_total", "Tokens that were computed ahead and came to be.",
-		func(s *sched.Stats) float64 { return float64(s.Right) }),
-	gauge("cells", "Cells of the KV cache.", func(s *sched.Stats) float64 {
-		return float64(s.Cells.Cells)
-	}),
-	gauge("cells_running", "Cells of running requests.", func(s *sched.Stats) float64 {
-		return float64(s.Cells.Running)
-	}),
-	gauge("cells_cached", "Cells of finished requests that are kept for others.",
-		func(s *sched.Stats) float64 { return float64(s.Cells.Cached) }),
-	counter("pictures_encoded_total", "Pictures that the vision tower has encoded.",
-		func(s *sched.Stats) float64 { return float64(s.Media.Finished) }),
-	counter("tower_steps_beside_total",
-		"Steps of the vision tower that ended while tokens were computed on devices.",
-		func(s *sched.Stats) float64 { return float64(s.EncodedBeside) }),
-	counter("pictures_saved_total",
-		"Pictures that need not be encoded, for their embeddings were there.", func(
-			s *sched.Stats) float64 {
-			return float64(s.Media.SavedMemory + s.Media.SavedDisk + s.Media.SavedInFlight)
-		}),
-	counter("encoding_seconds_total", "Time of the vision tower.", func(s *sched.Stats) float64 {
-		return s.Media.Encoding.Seconds()
-	}),
-}
-
-var modelHistograms = []struct {
-	desc  *prometheus.Desc
-	value func(*sched.Stats) *sched.Histogram
-}{
-	{describe("queue_seconds", "Time in the queue."), func(s *sched.Stats) *sched.Histogram {
-		return &s.Queue
-	}},
-	{describe("ttft_seconds", "Time to the first token, from the end of the preparations on."),
-		func(s *sched.Stats) *sched.Histogram { return &s.TTFT }},
-	{describe("itl_seconds", "Time between two tokens of an answer."),
-		func(s *sched.Stats) *sched.Histogram { return &s.ITL }},
-}
-
-var (
-	modelMemory = describe("model_memory_bytes",
-		"Memory of this machine that a loaded model is counted with.")
-	modelDevice = prometheus.NewDesc("eyelet_model_device_bytes",
-		"What of a loaded model lies on a device, about.", []string{"model", "device", "server"},
-		nil)
-)
 
 // Describe implements [prometheus.Collector].
-func (c *modelCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, m := range modelMetrics {
-		out <- m.desc
-	}
-	for _, h := range modelHistograms {
-		out <- h.desc
-	}
-	out <- modelMemory
-	out <- modelDevice
-}
+func (c *modelCollector) Describe(chan<- *prometheus.Desc) {}
 
-// Collect implements [prometheus.Collector].
+// Collect implements [prometheus.Collector]. A name alone would not tell a model apart: while it is
+// made anew under its name, both can be loaded.
 func (c *modelCollector) Collect(out chan<- prometheus.Metric) {
+	describe := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("eyelet_"+name, help, append([]string{"model"}, labels...), nil)
+	}
+	device := describe("model_device_bytes", "What of a loaded model lies on a device, about.",
+		"device", "server")
 	for _, l := range c.s.models.loaded() {
 		if l.State != pool.Ready {
 			continue
@@ -187,19 +132,25 @@ func (c *modelCollector) Collect(out chan<- prometheus.Metric) {
 		}
 		labels := []string{l.name, store.Digest(l.digest).Short(),
 			strconv.Itoa(l.Status.Info.Context)}
-		out <- prometheus.MustNewConstMetric(modelMemory, prometheus.GaugeValue, float64(l.Bytes),
-			labels...)
 		for _, d := range l.Status.Info.Devices {
-			out <- prometheus.MustNewConstMetric(modelDevice, prometheus.GaugeValue,
-				float64(d.Bytes), l.name, d.Device, d.Server)
+			out <- prometheus.MustNewConstMetric(device, prometheus.GaugeValue, float64(d.Bytes),
+				l.name, d.Device, d.Server)
 		}
-		for _, m := range modelMetrics {
-			out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(&stats), labels...)
+		for _, f := range figuresOf(&stats, l.Bytes) {
+			out <- prometheus.MustNewConstMetric(describe(f.name, f.help, "digest", "context"),
+				f.kind, f.value, labels...)
 		}
-		for _, h := range modelHistograms {
-			v := h.value(&stats)
-			out <- prometheus.MustNewConstHistogram(h.desc, v.Count, v.Sum.Seconds(), buckets(v),
-				labels...)
+		for _, h := range []struct {
+			name, help string
+			times      *sched.Histogram
+		}{
+			{"queue_seconds", "Time in the queue.", &stats.Queue},
+			{"ttft_seconds", "Time to the first token, from the end of the preparations on.",
+				&stats.TTFT},
+			{"itl_seconds", "Time between two tokens of an answer.", &stats.ITL},
+		} {
+			out <- prometheus.MustNewConstHistogram(describe(h.name, h.help, "digest", "context"),
+				h.times.Count, h.times.Sum.Seconds(), buckets(h.times), labels...)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -181,6 +182,15 @@ func (ms *models) folded(ref string) *model {
 		}
 	}
 	return nil
+}
+
+// useOnly borrows the model of a name, or without one that of orOnly.
+func (ms *models) useOnly(ctx context.Context, ref string) (*lease, error) {
+	m, err := ms.orOnly(ref)
+	if err != nil {
+		return nil, err
+	}
+	return ms.use(ctx, m, 0, nil)
 }
 
 // orOnly is find for APIs of servers that have one model: without a name it is the operator's, or

@@ -152,7 +152,7 @@ func (ms *models) unusable() []unusableModel {
 			}
 			if err != nil {
 				all = append(all, unusableModel{Name: s.Name.String(),
-					Error: withoutPaths(failure.Text(err)), err: err})
+					Error: failure.Text(err), err: err})
 			}
 		}
 	}
@@ -160,18 +160,6 @@ func (ms *models) unusable() []unusableModel {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.File, b.File))
 	})
 	return all
-}
-
-// withoutPaths leaves only the last part of the paths in a text: clients need not know where the
-// server keeps its files.
-func withoutPaths(text string) string {
-	words := strings.Fields(text)
-	for i, word := range words {
-		if strings.Count(word, "/") > 1 && strings.HasPrefix(strings.TrimLeft(word, `"(`), "/") {
-			words[i] = filepath.Base(word)
-		}
-	}
-	return strings.Join(words, " ")
 }
 
 // ofFolder describes the models of the folder.

@@ -17,14 +17,6 @@ import (
 // uploadMemory is what an upload takes in memory, whatever its size.
 const uploadMemory = 4 << 20
 
-// decodeChange is decode for a request that changes the store, which it returns.
-func (s *Server) decodeChange(w http.ResponseWriter, r *http.Request, v any) (*store.Store, error) {
-	if err := s.decode(w, r, v); err != nil {
-		return nil, err
-	}
-	return s.changing()
-}
-
 // changing returns the store, if requests may change it.
 func (s *Server) changing() (*store.Store, error) {
 	if s.models.store == nil || s.options.ReadOnly {

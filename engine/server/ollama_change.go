@@ -23,9 +23,8 @@ import (
 
 // ollamaCreate answers POST /api/create: a model of uploaded blobs, or of another model with other
 // texts.
-func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
-	var q api.CreateRequest
-	st, err := s.decodeChange(w, r, &q)
+func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request, q *api.CreateRequest) error {
+	st, err := s.changing()
 	if err != nil {
 		return err
 	}
@@ -34,7 +33,7 @@ func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	recipe, from, err := s.recipe(st, &q)
+	recipe, from, err := s.recipe(st, q)
 	if err != nil {
 		return err
 	}
@@ -296,20 +295,19 @@ func (p *progress) failed(ctx context.Context, err error) error {
 // changedName checks the name of what a request makes or deletes, which a field of it holds.
 func changedName(field, ref string) (store.Name, error) {
 	if ref == "" {
-		return store.Name{}, failure.Field(field, "%s is missing: the name of a model", field)
+		return store.Name{}, failure.Wrong(field, "is missing: the name of a model")
 	}
 	return store.ParseName(ref)
 }
 
 // ollamaCopy answers POST /api/copy: another name for a model.
-func (s *Server) ollamaCopy(w http.ResponseWriter, r *http.Request) error {
-	var q api.CopyRequest
-	st, err := s.decodeChange(w, r, &q)
+func (s *Server) ollamaCopy(w http.ResponseWriter, r *http.Request, q *api.CopyRequest) error {
+	st, err := s.changing()
 	if err != nil {
 		return err
 	}
 	if q.Source == "" {
-		return failure.Field("source", "source is missing: the model to copy")
+		return failure.Wrong("source", "is missing: the model to copy")
 	}
 	to, err := changedName("destination", q.Destination)
 	if err != nil {
@@ -335,9 +333,8 @@ func (s *Server) ollamaCopy(w http.ResponseWriter, r *http.Request) error {
 
 // ollamaDelete answers DELETE /api/delete: it takes a name away, and files that no other name
 // needs.
-func (s *Server) ollamaDelete(w http.ResponseWriter, r *http.Request) error {
-	var q api.DeleteRequest
-	st, err := s.decodeChange(w, r, &q)
+func (s *Server) ollamaDelete(w http.ResponseWriter, _ *http.Request, q *api.DeleteRequest) error {
+	st, err := s.changing()
 	if err != nil {
 		return err
 	}
@@ -364,11 +361,7 @@ func (s *Server) ollamaDelete(w http.ResponseWriter, r *http.Request) error {
 
 // ollamaPull answers POST /api/pull: a model that is here already is pulled; others would have the
 // server connect elsewhere.
-func (s *Server) ollamaPull(w http.ResponseWriter, r *http.Request) error {
-	var q api.PullRequest
-	if err := s.decode(w, r, &q); err != nil {
-		return err
-	}
+func (s *Server) ollamaPull(w http.ResponseWriter, r *http.Request, q *api.PullRequest) error {
 	//lint:ignore SA1019 older clients send it
 	if _, err := s.models.find(cmp.Or(q.Model, q.Name)); err != nil {
 		return s.ollamaTransfer(w, r)

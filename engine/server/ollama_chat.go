@@ -60,10 +60,9 @@ func (s *Server) ollamaAnswer(w http.ResponseWriter, r *http.Request, t *ollamaT
 }
 
 // ollamaChat answers POST /api/chat.
-func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request, q *ollama.ChatRequest) error {
 	began := time.Now()
-	var q ollama.ChatRequest
-	m, err := s.decodeFor(w, r, &q, &q.Model)
+	m, err := s.models.find(q.Model)
 	if err != nil {
 		return err
 	}
@@ -76,11 +75,11 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 			CreatedAt: time.Now().UTC(), Message: api.Message{Role: "assistant"}, Done: true,
 			DoneReason: reason})
 	}
-	options, err := s.checkChat(&q, m)
+	options, err := s.checkChat(q, m)
 	if err != nil {
 		return err
 	}
-	messages, err := s.conversation(&q)
+	messages, err := s.conversation(q)
 	if err != nil {
 		return err
 	}
@@ -96,7 +95,7 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request) error {
 	return s.ollamaAnswer(w, r, &ollamaTurn{model: m, name: q.Model, request: request,
 		options: options, keep: q.KeepAlive, streamed: q.Stream, truncate: q.Truncate,
 		renderOnly: q.DebugRenderOnly, continued: continued},
-		func(load time.Duration) answer.Renderer { return ollama.NewChat(&q, began, load) },
+		func(load time.Duration) answer.Renderer { return ollama.NewChat(q, began, load) },
 		func(info *api.DebugInfo) any {
 			return api.ChatResponse{Model: q.Model, CreatedAt: time.Now().UTC(), DebugInfo: info}
 		})

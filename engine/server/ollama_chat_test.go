@@ -394,15 +394,7 @@ func TestAClientThatGoesEndsItsAnswer(t *testing.T) {
 	if n < 3 || err != nil && !errors.Is(err, context.Canceled) {
 		t.Fatalf("%v after %d", err, n)
 	}
-	m, err := ts.models.find("seed")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := ts.models.use(t.Context(), m, 8192, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Release()
+	l := borrowSeed(t, ts, 8192)
 	eventually(t, "the answer is cancelled", func() bool {
 		s := l.Model.Stats()
 		return s.Cancelled == 1 && s.Cells.Running == 0 && s.Reading+s.Writing+s.Waiting == 0
@@ -428,15 +420,20 @@ func TestTheEndOfTheServerIsTheLastLineOfAnAnswer(t *testing.T) {
 	}
 }
 
-// FuzzChatRequest sends what a client can send through all that is done before a model is borrowed.
-func FuzzChatRequest(f *testing.F) {
-	f.Add([]byte(`{"model":"m","messages":[{"role":"user","content":"[img]a","images":["AA==","AA=="]}],"format":"json","options":{"stop":["a"],"seed":1,"top_k":1e9},"think":"high","keep_alive":-1}`))
-	f.Add([]byte(`{"model":"m","messages":[{"role":"","tool_calls":[{"function":{"arguments":{"a":1}}}]}],"tools":[{"function":{"parameters":{"properties":{}}}}]}`))
+// fuzzedServer is a server without a model.
+func fuzzedServer(f *testing.F) *Server {
 	pictures, err := newPictureSource(nil, 1<<20)
 	if err != nil {
 		f.Fatal(err)
 	}
-	s := &Server{pictures: pictures, limits: Limits{}.withDefaults(0)}
+	return &Server{pictures: pictures, limits: Limits{}.withDefaults(0)}
+}
+
+// FuzzChatRequest sends what a client can send through all that is done before a model is borrowed.
+func FuzzChatRequest(f *testing.F) {
+	f.Add([]byte(`{"model":"m","messages":[{"role":"user","content":"[img]a","images":["AA==","AA=="]}],"format":"json","options":{"stop":["a"],"seed":1,"top_k":1e9},"think":"high","keep_alive":-1}`))
+	f.Add([]byte(`{"model":"m","messages":[{"role":"","tool_calls":[{"function":{"arguments":{"a":1}}}]}],"tools":[{"function":{"parameters":{"properties":{}}}}]}`))
+	s := fuzzedServer(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var q ollama.ChatRequest
 		if decodeJSON(data, &q) != nil {

@@ -23,10 +23,9 @@ type ollamaEmbedRequest struct {
 }
 
 // ollamaEmbed answers POST /api/embed: vectors for texts.
-func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request, q *ollamaEmbedRequest) error {
 	began := time.Now()
-	var q ollamaEmbedRequest
-	m, err := s.decodeFor(w, r, &q, &q.Model)
+	m, err := s.models.find(q.Model)
 	if err != nil {
 		return err
 	}
@@ -35,7 +34,7 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if q.Dimensions < 0 {
-		return failure.Field("dimensions", "dimensions is %d", q.Dimensions)
+		return failure.Wrong("dimensions", "is %d", q.Dimensions)
 	}
 	truncate := q.Truncate == nil || *q.Truncate
 	if n, given := q.Options["num_ctx"]; given && truncate && len(texts) > 0 && n == float64(0) {
@@ -67,13 +66,16 @@ func tooLongForOllama(truncated bool, cause error) error {
 	return f.By(cause)
 }
 
+// ollamaEmbeddingRequest is the body of POST /api/embeddings.
+type ollamaEmbeddingRequest struct {
+	api.EmbeddingRequest
+	KeepAlive *ollama.KeepAlive `json:"keep_alive"`
+}
+
 // ollamaEmbeddings answers POST /api/embeddings, which is older and takes one text.
-func (s *Server) ollamaEmbeddings(w http.ResponseWriter, r *http.Request) error {
-	var q struct {
-		api.EmbeddingRequest
-		KeepAlive *ollama.KeepAlive `json:"keep_alive"`
-	}
-	m, err := s.decodeFor(w, r, &q, &q.Model)
+func (s *Server) ollamaEmbeddings(w http.ResponseWriter, r *http.Request,
+	q *ollamaEmbeddingRequest) error {
+	m, err := s.models.find(q.Model)
 	if err != nil {
 		return err
 	}

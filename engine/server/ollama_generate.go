@@ -15,10 +15,10 @@ import (
 )
 
 // ollamaGenerate answers POST /api/generate.
-func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request,
+	q *ollama.GenerateRequest) error {
 	began := time.Now()
-	var q ollama.GenerateRequest
-	m, err := s.decodeFor(w, r, &q, &q.Model)
+	m, err := s.models.find(q.Model)
 	if err != nil {
 		return err
 	}
@@ -30,11 +30,11 @@ func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 		return s.writeJSON(w, http.StatusOK, api.GenerateResponse{Model: q.Model,
 			CreatedAt: time.Now().UTC(), Done: true, DoneReason: reason})
 	}
-	options, err := s.checkGenerate(&q, m)
+	options, err := s.checkGenerate(q, m)
 	if err != nil {
 		return err
 	}
-	request, err := generateRequest(&q, m)
+	request, err := generateRequest(q, m)
 	if err == nil {
 		err = s.withPages(r.Context(), request.Messages)
 	}
@@ -47,7 +47,7 @@ func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 	return s.ollamaAnswer(w, r, &ollamaTurn{model: m, name: q.Model, request: request,
 		options: options, keep: q.KeepAlive, streamed: q.Stream, truncate: q.Truncate,
 		renderOnly: q.DebugRenderOnly, continued: q.Raw},
-		func(load time.Duration) answer.Renderer { return ollama.NewGenerate(&q, began, load) },
+		func(load time.Duration) answer.Renderer { return ollama.NewGenerate(q, began, load) },
 		func(info *api.DebugInfo) any {
 			return api.GenerateResponse{Model: q.Model, CreatedAt: time.Now().UTC(),
 				DebugInfo: info}
@@ -58,7 +58,7 @@ func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) checkGenerate(q *ollama.GenerateRequest, m *model) (*fields.Options, error) {
 	switch {
 	case q.Raw && (q.Template != "" || q.System != "" || len(q.Context) > 0):
-		return nil, failure.Field("raw", "raw mode does not support template, system, or context")
+		return nil, failure.Wrong("raw", "mode does not support template, system, or context")
 	case q.Suffix != "":
 		return nil, failure.Field("suffix", "%q does not support insert", q.Model)
 	case q.Width != 0 || q.Height != 0 || q.Steps != 0:

@@ -162,11 +162,7 @@ func TestBadGenerates(t *testing.T) {
 
 func FuzzGenerateRequest(f *testing.F) {
 	f.Add([]byte(`{"model":"m","prompt":"a","context":[1,2,-1],"raw":true,"format":{},"options":{"num_predict":-1},"images":["AA=="]}`))
-	pictures, err := newPictureSource(nil, 1<<20)
-	if err != nil {
-		f.Fatal(err)
-	}
-	s := &Server{pictures: pictures, limits: Limits{}.withDefaults(0)}
+	s := fuzzedServer(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var q ollama.GenerateRequest
 		if decodeJSON(data, &q) != nil {

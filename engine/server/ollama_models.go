@@ -125,11 +125,7 @@ func (s *Server) ollamaPs(w http.ResponseWriter, _ *http.Request) error {
 const far = math.MaxInt64
 
 // ollamaShow answers POST /api/show: all that is known of a model.
-func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request) error {
-	var q api.ShowRequest
-	if err := s.decode(w, r, &q); err != nil {
-		return err
-	}
+func (s *Server) ollamaShow(w http.ResponseWriter, _ *http.Request, q *api.ShowRequest) error {
 	//lint:ignore SA1019 older clients send it
 	m, err := s.models.find(cmp.Or(q.Model, q.Name))
 	if err != nil {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,35 +13,34 @@ import (
 // maxMetadata bounds the pairs of a batch's metadata, as OpenAI does.
 const maxMetadata = 16
 
+// batchRequest is the body of POST /v1/batches.
+type batchRequest struct {
+	Input    string            `json:"input_file_id"`
+	Endpoint string            `json:"endpoint"`
+	Window   string            `json:"completion_window"`
+	Metadata map[string]string `json:"metadata"`
+}
+
 // openaiCreateBatch answers POST /v1/batches.
-func (s *Server) openaiCreateBatch(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) openaiCreateBatch(w http.ResponseWriter, r *http.Request, q *batchRequest) error {
 	b, err := s.batches.ready()
 	if err != nil {
 		return err
 	}
-	var q struct {
-		Input    string            `json:"input_file_id"`
-		Endpoint string            `json:"endpoint"`
-		Window   string            `json:"completion_window"`
-		Metadata map[string]string `json:"metadata"`
-	}
-	if err := s.decode(w, r, &q); err != nil {
-		return err
-	}
 	switch {
 	case !slices.Contains(batch.Endpoints, q.Endpoint):
-		return failure.Field("endpoint", "endpoint is %.60q; this server runs batches of %s",
-			q.Endpoint, strings.Join(batch.Endpoints, ", "))
+		return failure.Wrong("endpoint", "is %.60q; this server runs batches of %s", q.Endpoint,
+			strings.Join(batch.Endpoints, ", "))
 	case q.Window != "24h":
-		return failure.Field("completion_window", "completion_window is %.20q; give 24h", q.Window)
+		return failure.Wrong("completion_window", "is %.20q; give 24h", q.Window)
 	case len(q.Metadata) > maxMetadata:
-		return failure.Field("metadata", "metadata has %d pairs; give at most %d", len(q.Metadata),
+		return failure.Wrong("metadata", "has %d pairs; give at most %d", len(q.Metadata),
 			maxMetadata)
 	}
 	for k, v := range q.Metadata {
 		if len(k) > 64 || len(v) > 512 {
-			return failure.Field("metadata",
-				"metadata has a name of more than 64 characters, or a value of more than 512")
+			return failure.Wrong("metadata",
+				"has a name of more than 64 characters, or a value of more than 512")
 		}
 	}
 	f := b.file(q.Input, ownerOf(r))
@@ -62,49 +60,41 @@ func (s *Server) openaiCreateBatch(w http.ResponseWriter, r *http.Request) error
 	return s.writeJSON(w, http.StatusOK, b.state(o))
 }
 
-// openaiBatchOf returns the batch that a path names.
-func (s *Server) openaiBatchOf(r *http.Request) (*batches, *openai.Batch, error) {
-	b, err := s.batches.ready()
-	if err != nil {
-		return nil, nil, err
-	}
+// batchOf returns the batch that a path names.
+func (b *batches) batchOf(r *http.Request) (*openai.Batch, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	o := b.list[r.PathValue("id")]
 	if o == nil || o.Owner != ownerOf(r) {
-		return nil, nil, failure.New(http.StatusNotFound, failure.KindNotFound,
+		return nil, failure.New(http.StatusNotFound, failure.KindNotFound,
 			"No batch found with id '%.80s'.", r.PathValue("id")).At("id")
 	}
-	return b, o, nil
+	return o, nil
 }
 
-// openaiBatchInfo answers GET /v1/batches/ID.
-func (s *Server) openaiBatchInfo(w http.ResponseWriter, r *http.Request) error {
-	b, o, err := s.openaiBatchOf(r)
+// answerBatch answers GET /v1/batches/ID.
+func (b *batches) answerBatch(w http.ResponseWriter, r *http.Request) error {
+	o, err := b.batchOf(r)
 	if err != nil {
 		return err
 	}
-	return s.writeJSON(w, http.StatusOK, b.state(o))
+	return b.s.writeJSON(w, http.StatusOK, b.state(o))
 }
 
-// openaiCancelBatch answers POST /v1/batches/ID/cancel.
-func (s *Server) openaiCancelBatch(w http.ResponseWriter, r *http.Request) error {
-	b, o, err := s.openaiBatchOf(r)
+// answerCancel answers POST /v1/batches/ID/cancel.
+func (b *batches) answerCancel(w http.ResponseWriter, r *http.Request) error {
+	o, err := b.batchOf(r)
 	if err == nil {
 		err = b.stop(o)
 	}
 	if err != nil {
 		return err
 	}
-	return s.writeJSON(w, http.StatusOK, b.state(o))
+	return b.s.writeJSON(w, http.StatusOK, b.state(o))
 }
 
-// openaiBatches answers GET /v1/batches, newest first.
-func (s *Server) openaiBatches(w http.ResponseWriter, r *http.Request) error {
-	b, err := s.batches.ready()
-	if err != nil {
-		return err
-	}
+// answerBatches answers GET /v1/batches, newest first.
+func (b *batches) answerBatches(w http.ResponseWriter, r *http.Request) error {
 	var list []*openai.Batch
 	b.mu.Lock()
 	for _, o := range b.list {
@@ -113,17 +103,6 @@ func (s *Server) openaiBatches(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	b.mu.Unlock()
-	slices.SortFunc(list, func(x, y *openai.Batch) int {
-		return cmp.Or(cmp.Compare(y.Created, x.Created), cmp.Compare(y.ID, x.ID))
-	})
-	page, more, err := pageOf(list, r, 20, func(o *openai.Batch) string { return o.ID })
-	if err != nil {
-		return err
-	}
-	if page == nil {
-		page = []*openai.Batch{}
-	}
-	return s.writeJSON(w, http.StatusOK, openai.ListOf(page, more, func(o *openai.Batch) string {
-		return o.ID
-	}))
+	newestFirst(list)
+	return answerList(b.s, w, r, list, 20)
 }

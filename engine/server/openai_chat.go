@@ -11,14 +11,13 @@ import (
 )
 
 // openaiChat answers POST /v1/chat/completions.
-func (s *Server) openaiChat(w http.ResponseWriter, r *http.Request) error {
-	var q openai.ChatRequest
-	m, err := s.decodeFor(w, r, &q, &q.Model)
+func (s *Server) openaiChat(w http.ResponseWriter, r *http.Request, q *openai.ChatRequest) error {
+	m, err := s.models.find(q.Model)
 	if err != nil {
 		return err
 	}
 	if len(q.Messages) == 0 {
-		return failure.Field("messages", "messages is empty; send at least one")
+		return failure.Wrong("messages", "is empty; send at least one")
 	}
 	n, err := openai.Answers(q.N)
 	if err != nil {
@@ -43,7 +42,7 @@ func (s *Server) openaiChat(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	return s.respond(r.Context(), w, s.streamIf(q.Stream, w, asEvents), set, openai.NewChat(&q),
+	return s.respond(r.Context(), w, s.streamIf(q.Stream, w, asEvents), set, openai.NewChat(q),
 		l.generateAll(r.Context(), copies(request, n)))
 }
 
@@ -61,9 +60,8 @@ func (s *Server) openaiTalk(t *talk, messages []openai.Message) error {
 			out.Role = "tool"
 			t.functionResult(&out)
 		default:
-			return failure.Field(param+".role",
-				"%s.role is %.40q; give system, developer, user, assistant or tool", param,
-				msg.Role)
+			return failure.Wrong(param+".role",
+				"is %.40q; give system, developer, user, assistant or tool", msg.Role)
 		}
 		var err error
 		if out.Content, err = t.content(msg.Content, param+".content"); err != nil {
@@ -81,8 +79,7 @@ func (s *Server) openaiTalk(t *talk, messages []openai.Message) error {
 		}
 		if len(out.Content) == 0 && len(out.ToolCalls) == 0 {
 			if out.Role == "user" {
-				return failure.Field(param+".content",
-					"%s.content is missing; give a text or a list of parts", param)
+				return failure.Wrong(param+".content", "is missing; give a text or a list of parts")
 			}
 			out.Content = []engine.Content{engine.Text("")}
 		}

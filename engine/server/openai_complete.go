@@ -13,9 +13,9 @@ import (
 )
 
 // openaiComplete answers POST /v1/completions: text goes to the model as it stands.
-func (s *Server) openaiComplete(w http.ResponseWriter, r *http.Request) error {
-	var q openai.CompletionRequest
-	m, err := s.decodeFor(w, r, &q, &q.Model)
+func (s *Server) openaiComplete(w http.ResponseWriter, r *http.Request,
+	q *openai.CompletionRequest) error {
+	m, err := s.models.find(q.Model)
 	if err != nil {
 		return err
 	}
@@ -28,14 +28,14 @@ func (s *Server) openaiComplete(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	format := openai.NewCompletions(&q, n)
+	format := openai.NewCompletions(q, n)
 	var requests []engine.Request
 	var read []int // tokens of each prompt
 	for _, t := range tasks {
 		if err := l.begin(&t); err != nil {
 			return err
 		}
-		prompt, err := l.promptOf(r.Context(), &q, &t)
+		prompt, err := l.promptOf(r.Context(), q, &t)
 		if err != nil {
 			return err
 		}

@@ -18,9 +18,7 @@ func (t *talk) sound(s *openai.Sound, param string) (engine.Content, error) {
 	return t.number(param, func(name string) (*engine.Image, error) {
 		image, err := t.s.pictures.inline(s.Data, name, param+".data")
 		if err == nil && !image.IsSound() {
-			err = failure.Field(param+".data",
-				"%s.data is no sound that is known: WAV, MP3 or FLAC",
-				param)
+			err = failure.Wrong(param+".data", "is no sound that is known: WAV, MP3 or FLAC")
 		}
 		return image, err
 	})
@@ -70,10 +68,10 @@ func (t *talk) content(parts openai.Content, param string) ([]engine.Content, er
 			}
 			out = append(out, c)
 		case "":
-			return nil, failure.Field(at, "%s has no type; give text or image_url", at)
+			return nil, failure.Wrong(at, "has no type; give text or image_url")
 		default:
-			return nil, failure.Field(at,
-				"%s is %.40q; this server takes text, pictures, sounds and PDF files", at, p.Type)
+			return nil, failure.Wrong(at,
+				"is %.40q; this server takes text, pictures, sounds and PDF files", p.Type)
 		}
 	}
 	return out, nil
@@ -97,7 +95,7 @@ func (t *talk) file(f *openai.File, param string) (engine.Content, error) {
 			"%s names a file by its id; this server keeps no files, so send file_data", param)
 	}
 	return engine.Content{},
-		failure.Field(param, "%s has no file_data; send data:application/pdf;base64,…", param)
+		failure.Wrong(param, "has no file_data; send data:application/pdf;base64,…")
 }
 
 // fileOnly refuses files that are shown to no model here.

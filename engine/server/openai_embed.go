@@ -11,9 +11,9 @@ import (
 )
 
 // openaiEmbed answers POST /v1/embeddings.
-func (s *Server) openaiEmbed(w http.ResponseWriter, r *http.Request) error {
-	var q openai.EmbeddingRequest
-	m, err := s.decodeFor(w, r, &q, &q.Model)
+func (s *Server) openaiEmbed(w http.ResponseWriter, r *http.Request,
+	q *openai.EmbeddingRequest) error {
+	m, err := s.models.find(q.Model)
 	if err != nil {
 		return err
 	}
@@ -23,10 +23,9 @@ func (s *Server) openaiEmbed(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case q.Encoding != "" && q.Encoding != "float" && q.Encoding != "base64":
-		return failure.Field("encoding_format", "encoding_format is %.40q; give float or base64",
-			q.Encoding)
+		return failure.Wrong("encoding_format", "is %.40q; give float or base64", q.Encoding)
 	case q.Dimensions != nil && *q.Dimensions < 1:
-		return failure.Field("dimensions", "dimensions is %d; give 1 or more", *q.Dimensions)
+		return failure.Wrong("dimensions", "is %d; give 1 or more", *q.Dimensions)
 	}
 	l, err := s.models.use(r.Context(), m, 0, nil)
 	if err != nil {
@@ -42,8 +41,8 @@ func (s *Server) openaiEmbed(w http.ResponseWriter, r *http.Request) error {
 	for i, v := range out.Vectors {
 		if q.Dimensions != nil {
 			if int(*q.Dimensions) > len(v) {
-				return failure.Field("dimensions", "dimensions is %d, and the model makes %d",
-					*q.Dimensions, len(v))
+				return failure.Wrong("dimensions", "is %d, and the model makes %d", *q.Dimensions,
+					len(v))
 			}
 			v = shorten(v, int(*q.Dimensions))
 		}

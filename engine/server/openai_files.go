@@ -29,12 +29,9 @@ func ownerOf(r *http.Request) string {
 	return ""
 }
 
-// openaiUpload answers POST /v1/files. The file goes to disk as it comes.
-func (s *Server) openaiUpload(w http.ResponseWriter, r *http.Request) error {
-	b, err := s.batches.ready()
-	if err != nil {
-		return err
-	}
+// answerUpload answers POST /v1/files. The file goes to disk as it comes.
+func (b *batches) answerUpload(w http.ResponseWriter, r *http.Request) error {
+	s := b.s
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" || params["boundary"] == "" {
 		return failure.Refuse(
@@ -81,8 +78,8 @@ func (s *Server) openaiUpload(w http.ResponseWriter, r *http.Request) error {
 	case upload == nil:
 		return failure.Field("file", "the form has no file")
 	case purpose != "batch":
-		return discard(failure.Field("purpose",
-			"purpose is %.40q; this server keeps files of the purpose batch", purpose))
+		return discard(failure.Wrong("purpose",
+			"is %.40q; this server keeps files of the purpose batch", purpose))
 	}
 	upload.Purpose = purpose
 	if err := b.addFile(upload); err != nil {
@@ -107,84 +104,97 @@ func uploadFault(err error) error {
 		maxFields).By(err)
 }
 
-// openaiFiles answers GET /v1/files, newest first.
-func (s *Server) openaiFiles(w http.ResponseWriter, r *http.Request) error {
-	b, err := s.batches.ready()
-	if err != nil {
-		return err
-	}
+// answerFiles answers GET /v1/files, newest first.
+func (b *batches) answerFiles(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
-	list := b.filesOf(ownerOf(r))
-	list = slices.DeleteFunc(list, func(f *openai.FileObject) bool {
+	list := slices.DeleteFunc(b.filesOf(ownerOf(r)), func(f *openai.FileObject) bool {
 		return query.Has("purpose") && f.Purpose != query.Get("purpose")
 	})
 	if query.Get("order") == "asc" {
 		slices.Reverse(list)
 	}
-	page, more, err := pageOf(list, r, 10_000, func(f *openai.FileObject) string { return f.ID })
-	if err != nil {
-		return err
-	}
-	data := []*openai.FileObject{}
-	for _, f := range page {
-		data = append(data, f.Shown())
-	}
-	return s.writeJSON(w, http.StatusOK, openai.ListOf(data, more,
-		func(f *openai.FileObject) string {
-			return f.ID
-		}))
+	return answerList(b.s, w, r, list, 10_000)
 }
 
-// pageOf is the part of a list that "after" and "limit" ask for.
-func pageOf[T any](list []T, r *http.Request, limit int, id func(T) string) (page []T, more bool,
-	err error) {
+// listed is what clients page through lists of.
+type listed[T any] interface {
+	// Place returns when the entry was made, and its id.
+	Place() (created int64, id string)
+	// Shown returns the entry as clients see it.
+	Shown() T
+}
+
+// newestFirst sorts a list.
+func newestFirst[T listed[T]](list []T) {
+	slices.SortFunc(list, func(x, y T) int {
+		atX, idX := x.Place()
+		atY, idY := y.Place()
+		return cmp.Or(cmp.Compare(atY, atX), cmp.Compare(idY, idX))
+	})
+}
+
+// answerList answers with the part of a list that "after" and "limit" ask for.
+func answerList[T listed[T]](s *Server, w http.ResponseWriter, r *http.Request, list []T,
+	limit int) error {
 	query := r.URL.Query()
 	if text := query.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > 10_000 {
-			return nil, false, failure.Field("limit", "limit is %.20q; give 1 to 10000", text)
+			return failure.Wrong("limit", "is %.20q; give 1 to 10000", text)
 		}
 		limit = n
 	}
 	if after := query.Get("after"); after != "" {
-		i := slices.IndexFunc(list, func(v T) bool { return id(v) == after })
+		i := slices.IndexFunc(list, func(v T) bool { _, id := v.Place(); return id == after })
 		if i < 0 {
-			return nil, false, failure.Field("after", "there is no %.80q to list after", after)
+			return failure.Field("after", "there is no %.80q to list after", after)
 		}
 		list = list[i+1:]
 	}
-	if len(list) > limit {
-		return list[:limit], true, nil
+	out := openai.List[T]{Object: "list", Data: []T{}, HasMore: len(list) > limit}
+	for i, v := range list[:min(len(list), limit)] {
+		_, id := v.Place()
+		if out.LastID = &id; i == 0 {
+			out.FirstID = &id
+		}
+		out.Data = append(out.Data, v.Shown())
 	}
-	return list, false, nil
+	return s.writeJSON(w, http.StatusOK, out)
 }
 
-// openaiFileOf returns the file that a path names.
-func (s *Server) openaiFileOf(r *http.Request) (*batches, *openai.FileObject, error) {
-	b, err := s.batches.ready()
-	if err != nil {
-		return nil, nil, err
-	}
+// fileOf returns the file that a path names.
+func (b *batches) fileOf(r *http.Request) (*openai.FileObject, error) {
 	f := b.file(r.PathValue("id"), ownerOf(r))
 	if f == nil {
-		return nil, nil, failure.New(http.StatusNotFound, failure.KindNotFound,
+		return nil, failure.New(http.StatusNotFound, failure.KindNotFound,
 			"No such File object: %.80s", r.PathValue("id")).At("id")
 	}
-	return b, f, nil
+	return f, nil
 }
 
-// openaiFileInfo answers GET /v1/files/ID.
-func (s *Server) openaiFileInfo(w http.ResponseWriter, r *http.Request) error {
-	_, f, err := s.openaiFileOf(r)
+// answerFile answers GET /v1/files/ID.
+func (b *batches) answerFile(w http.ResponseWriter, r *http.Request) error {
+	f, err := b.fileOf(r)
 	if err != nil {
 		return err
 	}
-	return s.writeJSON(w, http.StatusOK, f.Shown())
+	return b.s.writeJSON(w, http.StatusOK, f.Shown())
 }
 
-// openaiFileContent answers GET /v1/files/ID/content.
-func (s *Server) openaiFileContent(w http.ResponseWriter, r *http.Request) error {
-	b, f, err := s.openaiFileOf(r)
+// pacedWriter gives the client a time of its own for each piece.
+type pacedWriter struct {
+	s *Server
+	w http.ResponseWriter
+}
+
+func (p pacedWriter) Write(b []byte) (int, error) {
+	p.s.limitWrite(p.w)
+	return p.w.Write(b)
+}
+
+// answerContent answers GET /v1/files/ID/content.
+func (b *batches) answerContent(w http.ResponseWriter, r *http.Request) error {
+	f, err := b.fileOf(r)
 	if err != nil {
 		return err
 	}
@@ -195,32 +205,20 @@ func (s *Server) openaiFileContent(w http.ResponseWriter, r *http.Request) error
 	defer content.Close()
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Length", strconv.FormatInt(f.Bytes, 10))
-	buffer := make([]byte, 256<<10)
-	for {
-		n, err := content.Read(buffer)
-		if n > 0 {
-			s.limitWrite(w) // each piece has a time of its own
-			if _, err := w.Write(buffer[:n]); err != nil {
-				return err
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+	_, err = io.CopyBuffer(pacedWriter{b.s, w}, struct{ io.Reader }{content},
+		make([]byte, 256<<10))
+	return err
 }
 
-// openaiDeleteFile answers DELETE /v1/files/ID.
-func (s *Server) openaiDeleteFile(w http.ResponseWriter, r *http.Request) error {
-	b, f, err := s.openaiFileOf(r)
+// answerDelete answers DELETE /v1/files/ID.
+func (b *batches) answerDelete(w http.ResponseWriter, r *http.Request) error {
+	f, err := b.fileOf(r)
 	if err == nil {
 		err = b.removeFile(f)
 	}
 	if err != nil {
 		return err
 	}
-	return s.writeJSON(w, http.StatusOK, openai.Deleted{ID: f.ID, Object: "file", Deleted: true})
+	return b.s.writeJSON(w, http.StatusOK,
+		openai.Deleted{ID: f.ID, Object: "file", Deleted: true})
 }

@@ -10,16 +10,13 @@ import (
 )
 
 // openaiGenerateImages answers POST /v1/images/generations.
-func (s *Server) openaiGenerateImages(w http.ResponseWriter, r *http.Request) error {
-	var q openai.ImageRequest
-	if err := s.decode(w, r, &q); err != nil {
-		return err
-	}
+func (s *Server) openaiGenerateImages(w http.ResponseWriter, r *http.Request,
+	q *openai.ImageRequest) error {
 	if q.Strength != nil {
-		return failure.Field("strength",
-			"strength belongs to edits, which begin with a picture: /v1/images/edits")
+		return failure.Wrong("strength",
+			"belongs to edits, which begin with a picture: /v1/images/edits")
 	}
-	return s.answerImages(w, r, &q, nil, nil)
+	return s.answerImages(w, r, q, nil, nil)
 }
 
 // answerImages draws what a request says, beginning with a picture where that is not nil.

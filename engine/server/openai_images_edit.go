@@ -46,7 +46,7 @@ func (s *Server) openaiEditImages(w http.ResponseWriter, r *http.Request) error 
 		}
 	}
 	if files["image"] == nil {
-		return failure.Field("image", "image is missing: the picture to begin with")
+		return failure.Wrong("image", "is missing: the picture to begin with")
 	}
 	recordOf(r.Context()).memory.turn() // few wait to draw, and for long
 	return s.answerImages(w, r, q, files["image"], mask)
@@ -81,8 +81,7 @@ func editForm(form *multipart.Reader, limit int64) (*openai.ImageRequest, map[st
 				return nil, nil, failure.Refuse("the form of the body ends early")
 			}
 			if int64(len(data)) > limit || len(data) == 0 {
-				return nil, nil, failure.Field(name, "%s has no bytes, or more than %d MiB", name,
-					limit>>20)
+				return nil, nil, failure.Wrong(name, "has no bytes, or more than %d MiB", limit>>20)
 			}
 			files[name] = data
 		default:

@@ -29,8 +29,8 @@ func (t *talk) responseTurns(items openai.ResponseInput) error {
 				role = "system"
 			}
 			if role != "system" && role != "user" && role != "assistant" {
-				return failure.Field(param+".role",
-					"%s.role is %.40q; give developer, system, user or assistant", param, item.Role)
+				return failure.Wrong(param+".role",
+					"is %.40q; give developer, system, user or assistant", item.Role)
 			}
 			content, err := t.content(item.Content, param+".content")
 			if err != nil {
@@ -67,9 +67,9 @@ func (t *talk) responseTurns(items openai.ResponseInput) error {
 }
 
 // responseRequest reads a request for a response, and what it asks of the model that it names.
-func (s *Server) responseRequest(w http.ResponseWriter, r *http.Request,
+func (s *Server) responseRequest(r *http.Request,
 	q *openai.ResponseRequest) (request engine.Request, m *model, err error) {
-	if m, err = s.decodeFor(w, r, q, &q.Model); err != nil {
+	if m, err = s.models.find(q.Model); err != nil {
 		return request, nil, err
 	}
 	if err := q.Check(); err != nil {
@@ -92,8 +92,9 @@ func (s *Server) responseRequest(w http.ResponseWriter, r *http.Request,
 }
 
 // openaiCountResponse answers POST /v1/responses/input_tokens.
-func (s *Server) openaiCountResponse(w http.ResponseWriter, r *http.Request) error {
-	request, m, err := s.responseRequest(w, r, &openai.ResponseRequest{})
+func (s *Server) openaiCountResponse(w http.ResponseWriter, r *http.Request,
+	q *openai.ResponseRequest) error {
+	request, m, err := s.responseRequest(r, q)
 	if err != nil {
 		return err
 	}
@@ -106,9 +107,9 @@ func (s *Server) openaiCountResponse(w http.ResponseWriter, r *http.Request) err
 }
 
 // openaiRespond answers POST /v1/responses.
-func (s *Server) openaiRespond(w http.ResponseWriter, r *http.Request) error {
-	var q openai.ResponseRequest
-	request, m, err := s.responseRequest(w, r, &q)
+func (s *Server) openaiRespond(w http.ResponseWriter, r *http.Request,
+	q *openai.ResponseRequest) error {
+	request, m, err := s.responseRequest(r, q)
 	if err != nil {
 		return err
 	}
@@ -124,6 +125,6 @@ func (s *Server) openaiRespond(w http.ResponseWriter, r *http.Request) error {
 	set := answer.NewSet(1)
 	set.KeepBlockLogprobs()
 	return s.respond(r.Context(), w, s.streamIf(q.Stream, w, asEvents), set,
-		openai.NewResponses(&q, request.Sampling),
+		openai.NewResponses(q, request.Sampling),
 		only(l.generateFitting(r.Context(), request, fitting)))
 }

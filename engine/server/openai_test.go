@@ -342,15 +342,7 @@ func TestOpenAIStreamsEndWithTheirClients(t *testing.T) {
 	// its end is forbidden: it goes on until the client leaves
 	q.LogitBias = map[string]int64{"2": -100}
 	s := c.Chat.Completions.NewStreaming(t.Context(), q)
-	for range 3 {
-		if !s.Next() {
-			t.Fatal(s.Err())
-		}
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	ts.idle(t)
+	leaveStream(t, ts, s)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := c.Chat.Completions.New(ctx, q); !errors.Is(err, context.Canceled) {

@@ -51,13 +51,13 @@ const maxView = 4096
 func viewed(query url.Values) (side, index int, err error) {
 	text := query.Get("side")
 	if side, err = strconv.Atoi(text); err != nil || side < 1 || side > maxView {
-		return 0, 0, failure.Field("side", "side is %.20q; give 1 to %d pixels", text, maxView)
+		return 0, 0, failure.Wrong("side", "is %.20q; give 1 to %d pixels", text, maxView)
 	}
 	if text = query.Get("page"); text == "" {
 		return side, 0, nil
 	}
 	if index, err = strconv.Atoi(text); err != nil || index < 0 {
-		return 0, 0, failure.Field("page", "page is %.20q; give the number of a page, from 0", text)
+		return 0, 0, failure.Wrong("page", "is %.20q; give the number of a page, from 0", text)
 	}
 	return side, index, nil
 }
@@ -86,7 +86,7 @@ func (s *Server) pageView(w http.ResponseWriter, r *http.Request) error {
 		pages = file.Len()
 	}
 	if index >= pages {
-		return failure.Field("page", "page is %d, of %d", index, pages)
+		return failure.Wrong("page", "is %d, of %d", index, pages)
 	}
 	size := image.Point{}
 	view, err := file.Decode(r.Context(), index, document.Render{Target: func(w, h int) (int, int) {

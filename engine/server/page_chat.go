@@ -71,8 +71,8 @@ func (p *pageAnswer) Document(*answer.Set) any { return nil }
 
 // pageChat answers POST /page/api/chat: Ollama's request to chat, answered line by line with what
 // the page shows, costs included.
-func (s *Server) pageChat(w http.ResponseWriter, r *http.Request) error {
-	request, l, err := s.pageRequest(w, r)
+func (s *Server) pageChat(w http.ResponseWriter, r *http.Request, q *ollama.ChatRequest) error {
+	request, l, err := s.pageRequest(r, q)
 	if err != nil {
 		return err
 	}
@@ -118,21 +118,20 @@ func costOf(r *engine.Result, l *lease, total time.Duration) *pageCost {
 }
 
 // pageRequest reads a request of the page, and borrows its model. The lease must be released.
-func (s *Server) pageRequest(w http.ResponseWriter,
-	r *http.Request) (*engine.Request, *lease, error) {
-	var q ollama.ChatRequest
-	m, err := s.decodeFor(w, r, &q, &q.Model)
+func (s *Server) pageRequest(r *http.Request,
+	q *ollama.ChatRequest) (*engine.Request, *lease, error) {
+	m, err := s.models.find(q.Model)
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(q.Messages) == 0 {
 		return nil, nil, failure.Field("messages", "the conversation is empty")
 	}
-	options, err := s.checkChat(&q, m)
+	options, err := s.checkChat(q, m)
 	if err != nil {
 		return nil, nil, err
 	}
-	messages, err := s.conversation(&q)
+	messages, err := s.conversation(q)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -154,8 +153,9 @@ func (s *Server) pageRequest(w http.ResponseWriter,
 
 // pageEstimate answers POST /page/api/estimate: how many tokens a conversation has, before it is
 // sent.
-func (s *Server) pageEstimate(w http.ResponseWriter, r *http.Request) error {
-	request, l, err := s.pageRequest(w, r)
+func (s *Server) pageEstimate(w http.ResponseWriter, r *http.Request,
+	q *ollama.ChatRequest) error {
+	request, l, err := s.pageRequest(r, q)
 	if err != nil {
 		return err
 	}

@@ -33,11 +33,7 @@ type pageImage struct {
 }
 
 // pageDraw answers POST /page/api/draw: lines of how far it is, and the pictures in the last one.
-func (s *Server) pageDraw(w http.ResponseWriter, r *http.Request) error {
-	var q pageDrawing
-	if err := s.decode(w, r, &q); err != nil {
-		return err
-	}
+func (s *Server) pageDraw(w http.ResponseWriter, r *http.Request, q *pageDrawing) error {
 	if q.Strength != nil && q.Init == nil {
 		return failure.Field("strength", "a strength belongs to a picture to begin with")
 	}

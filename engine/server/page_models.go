@@ -72,6 +72,10 @@ func (s *Server) pageModel(m *model) pageModel {
 		Quantization: m.config.FileType, Vision: m.spec.Projector != "",
 		Context: cmp.Or(m.spec.Context, engine.DefaultContext), Changeable: m.stored != nil &&
 			s.models.store != nil && !s.options.ReadOnly}
+	need := func(bytes int64) {
+		limit := s.pool.Limit()
+		p.Needs, p.Fits = bytes, limit == 0 || bytes <= limit
+	}
 	if m.draws() {
 		p.Draws, p.Context = true, 0
 		file, err := draw.Open(m.stored.Path, m.name, m.stored.Parts)
@@ -80,9 +84,7 @@ func (s *Server) pageModel(m *model) pageModel {
 			return p
 		}
 		p.Side, p.Multiple = file.Side, file.Multiple
-		p.Needs = file.Memory(file.Side, file.Side)
-		limit := s.pool.Limit()
-		p.Fits = limit == 0 || p.Needs <= limit
+		need(file.Memory(file.Side, file.Side))
 		return p
 	}
 	needs, err := m.spec.Memory()
@@ -90,9 +92,7 @@ func (s *Server) pageModel(m *model) pageModel {
 		p.Unusable = failure.Text(err)
 		return p
 	}
-	p.Needs = needs
-	limit := s.pool.Limit()
-	p.Fits = limit == 0 || needs <= limit
+	need(needs)
 	file, err := gguf.Open(m.spec.Model)
 	if err != nil {
 		p.Unusable = failure.Text(err)

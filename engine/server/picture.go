@@ -172,13 +172,8 @@ func (p *pictureSource) read(ctx context.Context, r io.Reader, promised int64, n
 	if _, busy := errors.AsType[*failure.Failure](err); busy {
 		return nil, err
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, failure.Field(param, "%s breaks off", name).By(err)
-	case int64(len(data)) > p.most:
-		return nil, p.tooLarge(name, param)
-	case len(data) == 0:
-		return nil, failure.Field(param, "%s is empty", name)
 	}
-	return &engine.Image{Name: name, Data: data}, nil
+	return p.picture(data, name, param)
 }

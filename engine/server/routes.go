@@ -15,6 +15,30 @@ import (
 // path belongs to, unless the answer has begun.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
+// reading returns a handler that reads the JSON object in a request's body before answer answers it.
+func reading[Q any](s *Server,
+	answer func(w http.ResponseWriter, r *http.Request, q *Q) error) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		q := new(Q)
+		if err := s.decode(w, r, q); err != nil {
+			return err
+		}
+		return answer(w, r, q)
+	}
+}
+
+// keeping returns a handler about the files and batches that the server keeps, if it keeps any.
+func (s *Server) keeping(
+	answer func(b *batches, w http.ResponseWriter, r *http.Request) error) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		b, err := s.batches.ready()
+		if err != nil {
+			return err
+		}
+		return answer(b, w, r)
+	}
+}
+
 // access says who may call a route of a server that demands API keys. All may where it demands
 // none.
 type access int
@@ -45,50 +69,50 @@ func (s *Server) table() []route {
 		// Ollama's API.
 		{"GET /api/version", s.ollamaVersions, withKey},
 		{"GET /api/status", s.ollamaStatus, withKey},
-		{"POST /api/chat", s.ollamaChat, withKey},
-		{"POST /api/generate", s.ollamaGenerate, withKey},
+		{"POST /api/chat", reading(s, s.ollamaChat), withKey},
+		{"POST /api/generate", reading(s, s.ollamaGenerate), withKey},
 		{"GET /api/tags", s.ollamaTags, withKey},
 		{"GET /api/ps", s.ollamaPs, withKey},
-		{"POST /api/show", s.ollamaShow, withKey},
-		{"POST /api/embed", s.ollamaEmbed, withKey},
-		{"POST /api/embeddings", s.ollamaEmbeddings, withKey},
+		{"POST /api/show", reading(s, s.ollamaShow), withKey},
+		{"POST /api/embed", reading(s, s.ollamaEmbed), withKey},
+		{"POST /api/embeddings", reading(s, s.ollamaEmbeddings), withKey},
 		{"HEAD /api/blobs/{digest}", s.ollamaHasBlob, withKey},
 		{"POST /api/blobs/{digest}", s.ollamaPutBlob, withKey},
-		{"POST /api/create", s.ollamaCreate, withKey},
-		{"POST /api/copy", s.ollamaCopy, withKey},
-		{"DELETE /api/delete", s.ollamaDelete, withKey},
-		{"POST /api/pull", s.ollamaPull, withKey},
+		{"POST /api/create", reading(s, s.ollamaCreate), withKey},
+		{"POST /api/copy", reading(s, s.ollamaCopy), withKey},
+		{"DELETE /api/delete", reading(s, s.ollamaDelete), withKey},
+		{"POST /api/pull", reading(s, s.ollamaPull), withKey},
 		{"POST /api/push", s.ollamaTransfer, withKey},
 
 		// OpenAI's API.
 		{"GET /v1/models", s.openaiModels, withKey}, // and Anthropic's
 		{"GET /v1/models/{name...}", s.openaiModel, withKey},
-		{"POST /v1/chat/completions", s.openaiChat, withKey},
-		{"POST /v1/completions", s.openaiComplete, withKey},
-		{"POST /v1/embeddings", s.openaiEmbed, withKey},
-		{"POST /v1/images/generations", s.openaiGenerateImages, withKey},
+		{"POST /v1/chat/completions", reading(s, s.openaiChat), withKey},
+		{"POST /v1/completions", reading(s, s.openaiComplete), withKey},
+		{"POST /v1/embeddings", reading(s, s.openaiEmbed), withKey},
+		{"POST /v1/images/generations", reading(s, s.openaiGenerateImages), withKey},
 		{"POST /v1/images/edits", s.openaiEditImages, withKey},
-		{"POST /v1/responses", s.openaiRespond, withKey},
-		{"POST /v1/responses/input_tokens", s.openaiCountResponse, withKey},
+		{"POST /v1/responses", reading(s, s.openaiRespond), withKey},
+		{"POST /v1/responses/input_tokens", reading(s, s.openaiCountResponse), withKey},
 		{"GET /v1/responses/{id}", noResponses, withKey},
 		{"DELETE /v1/responses/{id}", noResponses, withKey},
-		{"POST /v1/files", s.openaiUpload, withKey},
-		{"GET /v1/files", s.openaiFiles, withKey},
-		{"GET /v1/files/{id}", s.openaiFileInfo, withKey},
-		{"GET /v1/files/{id}/content", s.openaiFileContent, withKey},
-		{"DELETE /v1/files/{id}", s.openaiDeleteFile, withKey},
-		{"POST /v1/batches", s.openaiCreateBatch, withKey},
-		{"GET /v1/batches", s.openaiBatches, withKey},
-		{"GET /v1/batches/{id}", s.openaiBatchInfo, withKey},
-		{"POST /v1/batches/{id}/cancel", s.openaiCancelBatch, withKey},
+		{"POST /v1/files", s.keeping((*batches).answerUpload), withKey},
+		{"GET /v1/files", s.keeping((*batches).answerFiles), withKey},
+		{"GET /v1/files/{id}", s.keeping((*batches).answerFile), withKey},
+		{"GET /v1/files/{id}/content", s.keeping((*batches).answerContent), withKey},
+		{"DELETE /v1/files/{id}", s.keeping((*batches).answerDelete), withKey},
+		{"POST /v1/batches", reading(s, s.openaiCreateBatch), withKey},
+		{"GET /v1/batches", s.keeping((*batches).answerBatches), withKey},
+		{"GET /v1/batches/{id}", s.keeping((*batches).answerBatch), withKey},
+		{"POST /v1/batches/{id}/cancel", s.keeping((*batches).answerCancel), withKey},
 
 		// Anthropic's API.
-		{"POST /v1/messages", s.anthropicMessages, withKey},
-		{"POST /v1/messages/count_tokens", s.anthropicCount, withKey},
+		{"POST /v1/messages", reading(s, s.anthropicMessages), withKey},
+		{"POST /v1/messages/count_tokens", reading(s, s.anthropicCount), withKey},
 
 		// Of llama-server and vLLM.
-		{"POST /tokenize", s.tokenize, withKey},
-		{"POST /detokenize", s.detokenize, withKey},
+		{"POST /tokenize", reading(s, s.tokenize), withKey},
+		{"POST /detokenize", reading(s, s.detokenize), withKey},
 
 		// What the page asks for, which serves the page of the same version and nobody else.
 		{"GET /{$}", s.root, browsers}, // programs get Ollama's text, with a key
@@ -96,10 +120,10 @@ func (s *Server) table() []route {
 		{"GET /page/api/state", s.pageState, withKey},
 		{"GET /page/api/reports", s.pageReports, withKey},
 		{"GET /page/api/reports/{name}", s.pageReport, withKey},
-		{"POST /page/api/chat", s.pageChat, withKey},
-		{"POST /page/api/estimate", s.pageEstimate, withKey},
+		{"POST /page/api/chat", reading(s, s.pageChat), withKey},
+		{"POST /page/api/estimate", reading(s, s.pageEstimate), withKey},
 		{"POST /page/api/view", s.pageView, withKey},
-		{"POST /page/api/draw", s.pageDraw, withKey},
+		{"POST /page/api/draw", reading(s, s.pageDraw), withKey},
 		{"POST /page/api/blob", s.pageBlob, withKey},
 	}
 	for _, path := range page.Paths() {

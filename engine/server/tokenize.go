@@ -35,21 +35,13 @@ type tokenPiece struct {
 }
 
 // tokenize answers POST /tokenize.
-func (s *Server) tokenize(w http.ResponseWriter, r *http.Request) error {
-	var q tokenizeRequest
-	if err := s.decode(w, r, &q); err != nil {
-		return err
-	}
-	m, err := s.models.orOnly(q.Model)
-	if err != nil {
-		return err
-	}
-	l, err := s.models.use(r.Context(), m, 0, nil)
+func (s *Server) tokenize(w http.ResponseWriter, r *http.Request, q *tokenizeRequest) error {
+	l, err := s.models.useOnly(r.Context(), q.Model)
 	if err != nil {
 		return err
 	}
 	defer l.Release()
-	tokens, err := s.tokensOf(r, l, &q)
+	tokens, err := s.tokensOf(r, l, q)
 	if err != nil {
 		return err
 	}
@@ -124,27 +116,23 @@ func byteList(piece []byte) any {
 	return list
 }
 
+// detokenizeRequest is the body of POST /detokenize, in the words of both.
+type detokenizeRequest struct {
+	Model  string          `json:"model"`
+	Tokens json.RawMessage `json:"tokens"`
+}
+
 // detokenize answers POST /detokenize, with llama-server's field and vLLM's.
-func (s *Server) detokenize(w http.ResponseWriter, r *http.Request) error {
-	var q struct {
-		Model  string          `json:"model"`
-		Tokens json.RawMessage `json:"tokens"`
-	}
-	if err := s.decode(w, r, &q); err != nil {
-		return err
-	}
+func (s *Server) detokenize(w http.ResponseWriter, r *http.Request,
+	q *detokenizeRequest) error {
 	in, ok := fields.Input{}, len(q.Tokens) > 0
 	if ok {
 		in, ok = fields.ReadInput(q.Tokens)
 	}
 	if !ok || in.Tokens == nil {
-		return failure.Field("tokens", "tokens is missing, or no list of numbers")
+		return failure.Wrong("tokens", "is missing, or no list of numbers")
 	}
-	m, err := s.models.orOnly(q.Model)
-	if err != nil {
-		return err
-	}
-	l, err := s.models.use(r.Context(), m, 0, nil)
+	l, err := s.models.useOnly(r.Context(), q.Model)
 	if err != nil {
 		return err
 	}

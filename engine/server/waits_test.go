@@ -88,15 +88,7 @@ func TestTheEndOfTheServerRefusesWhoWaits(t *testing.T) {
 
 func TestNamesOfModelsDoNotOnlyGrow(t *testing.T) {
 	ts := serve(t)
-	m, err := ts.models.find("seed")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := ts.models.use(t.Context(), m, 0, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Release()
+	m := borrowSeed(t, ts, 0).model
 	for i := range 3 * mostNames {
 		key := fmt.Sprint("gone", i)
 		ts.models.called(key, m)

@@ -98,8 +98,8 @@ func (q *Request) Request(p store.Params) (r engine.Request, err error) {
 		return r, err
 	}
 	if len(q.MCPServers) > 0 {
-		return r, failure.Field("mcp_servers",
-			"mcp_servers names servers of tools; this server knows tools of the client only")
+		return r, failure.Wrong("mcp_servers",
+			"names servers of tools; this server knows tools of the client only")
 	}
 	for i, tool := range q.Tools {
 		if tool.Type != "" && tool.Type != "custom" {
@@ -134,8 +134,8 @@ func (q *Request) choose(r *engine.Request) error {
 			return failure.Field("tool_choice.name", "tool_choice names no tool")
 		}
 	default:
-		return failure.Field("tool_choice.type",
-			"tool_choice.type is %.40q; give auto, any, tool or none", q.ToolChoice.Type)
+		return failure.Wrong("tool_choice.type", "is %.40q; give auto, any, tool or none",
+			q.ToolChoice.Type)
 	}
 	switch q.Thinking.Type {
 	case "":
@@ -144,8 +144,7 @@ func (q *Request) choose(r *engine.Request) error {
 	case "enabled", "adaptive":
 		r.Thinking = engine.ThinkOn
 	default:
-		return failure.Field("thinking.type", "thinking.type is %.40q; give enabled or disabled",
-			q.Thinking.Type)
+		return failure.Wrong("thinking.type", "is %.40q; give enabled or disabled", q.Thinking.Type)
 	}
 	return nil
 }

@@ -90,6 +90,12 @@ func Field(param, format string, args ...any) *Failure {
 	return Refuse(format, args...).At(param)
 }
 
+// Wrong makes a failure that is the fault of a field of the request. Its text is the field's name,
+// and then format and args, which say what is wrong with it.
+func Wrong(param, format string, args ...any) *Failure {
+	return Field(param, "%s "+format, append([]any{param}, args...)...)
+}
+
 // Busy makes a failure that tells the client to come back.
 func Busy(format string, args ...any) *Failure {
 	return New(http.StatusServiceUnavailable, KindBusy, format, args...).Again(time.Second)

@@ -55,7 +55,7 @@ const (
 // CheckTopLogprobs refuses a number of other tokens that is out of bounds.
 func CheckTopLogprobs(param string, n Whole) error {
 	if n < 0 || n > maxTopLogprobs {
-		return failure.Field(param, "%s is %d; give 0 to %d", param, n, maxTopLogprobs)
+		return failure.Wrong(param, "is %d; give 0 to %d", n, maxTopLogprobs)
 	}
 	return nil
 }
@@ -63,12 +63,11 @@ func CheckTopLogprobs(param string, n Whole) error {
 // CheckStops refuses texts that cannot end an answer, or too many of them.
 func CheckStops(param string, stops Texts) error {
 	if len(stops) > maxStops {
-		return failure.Field(param, "%s has %d texts; give %d at most", param, len(stops), maxStops)
+		return failure.Wrong(param, "has %d texts; give %d at most", len(stops), maxStops)
 	}
 	for _, s := range stops {
 		if s == "" {
-			return failure.Field(param, "%s has an empty text, at which every answer would end",
-				param)
+			return failure.Wrong(param, "has an empty text, at which every answer would end")
 		}
 	}
 	return nil
@@ -84,10 +83,9 @@ func MaxTokens(r *engine.Request, name string, n *Whole) error {
 	}
 	switch {
 	case *n < 1:
-		return failure.Field(name, "%s is %d; give 1 or more", name, *n)
+		return failure.Wrong(name, "is %d; give 1 or more", *n)
 	case *n > maxTokens:
-		return failure.Field(name, "%s is %d; give %d at most, or leave it out", name, *n,
-			maxTokens)
+		return failure.Wrong(name, "is %d; give %d at most, or leave it out", *n, maxTokens)
 	}
 	r.MaxTokens = int(*n)
 	return nil
@@ -119,14 +117,14 @@ func (b *ImageTokens) Apply(r *engine.Request) error {
 			continue
 		}
 		if *x.from < 0 || *x.from > maxImageTokens {
-			return failure.Field(x.name, "%s is %d; give 1 to %d, or 0 for no bound", x.name,
-				*x.from, maxImageTokens)
+			return failure.Wrong(x.name, "is %d; give 1 to %d, or 0 for no bound", *x.from,
+				maxImageTokens)
 		}
 		*x.to = int(*x.from)
 	}
 	if t := r.ImageTokens; t.Max > 0 && t.Min > t.Max {
-		return failure.Field("image_min_tokens",
-			"image_min_tokens is %d, above image_max_tokens, which is %d", t.Min, t.Max)
+		return failure.Wrong("image_min_tokens", "is %d, above image_max_tokens, which is %d",
+			t.Min, t.Max)
 	}
 	return nil
 }
@@ -140,6 +138,6 @@ func Detail(detail, param string) (engine.Budget, error) {
 	case "", "auto", "high", "original":
 		return engine.Budget{}, nil
 	}
-	return engine.Budget{}, failure.Field(param, "%s has the detail %.40q; give low, high or auto",
-		param, detail)
+	return engine.Budget{}, failure.Wrong(param, "has the detail %.40q; give low, high or auto",
+		detail)
 }

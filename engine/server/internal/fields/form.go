@@ -102,9 +102,8 @@ var anyObject = json.RawMessage(`{"type":"object"}`)
 // notUnderstood refuses a demand.
 func notUnderstood(_ json.RawMessage, param string) (answerForm, error) {
 	return answerForm{},
-		failure.Field(param,
-			"%s is not understood here; give a JSON schema in response_format, or a GBNF grammar in grammar",
-			param)
+		failure.Wrong(param,
+			"is not understood here; give a JSON schema in response_format, or a GBNF grammar in grammar")
 }
 
 // wrapper are the fields that name a format around a schema.
@@ -118,7 +117,7 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 	const hint = `give {"type": "json_schema", "json_schema": {"name": …, "schema": …}}`
 	fields, ok := Object(raw)
 	if !ok {
-		return answerForm{}, failure.Field(param, "%s is no object; %s", param, hint)
+		return answerForm{}, failure.Wrong(param, "is no object; %s", hint)
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if !slices.Contains(wrapper, key) {
@@ -132,14 +131,12 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 	}
 	kind, _ := String(fields["type"])
 	if fields["grammar"] != nil && kind != "grammar" {
-		return answerForm{}, failure.Field(param+".grammar", "%s.grammar needs the type grammar",
-			param)
+		return answerForm{}, failure.Wrong(param+".grammar", "needs the type grammar")
 	}
 	switch kind {
 	case "text":
 		if schema != nil {
-			return answerForm{}, failure.Field(param, "%s has the type text and a schema; %s",
-				param, hint)
+			return answerForm{}, failure.Wrong(param, "has the type text and a schema; %s", hint)
 		}
 		return answerForm{}, nil
 	case "json_object", "json":
@@ -149,15 +146,13 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 		return answerForm{schema: schema}, nil
 	case "json_schema":
 		if schema == nil {
-			return answerForm{}, failure.Field(param, "%s is a json_schema without a schema; %s",
-				param, hint)
+			return answerForm{}, failure.Wrong(param, "is a json_schema without a schema; %s", hint)
 		}
 		return answerForm{schema: schema}, nil
 	case "grammar":
 		if schema != nil || fields["grammar"] == nil {
-			return answerForm{}, failure.Field(param,
-				"%s has the type grammar; give a GBNF grammar in %s.grammar and no schema",
-				param, param)
+			return answerForm{}, failure.Wrong(param,
+				"has the type grammar; give a GBNF grammar in %s.grammar and no schema", param)
 		}
 		return gbnfFormat(fields["grammar"], param+".grammar")
 	case "":
@@ -165,11 +160,10 @@ func wrappedFormat(raw json.RawMessage, param string) (answerForm, error) {
 			return answerForm{schema: schema}, nil
 		}
 		return answerForm{},
-			failure.Field(param, "%s has no type; give text, json_object or json_schema", param)
+			failure.Wrong(param, "has no type; give text, json_object or json_schema")
 	}
 	return answerForm{},
-		failure.Field(param, "%s has the type %.40q; give text, json_object or json_schema", param,
-			kind)
+		failure.Wrong(param, "has the type %.40q; give text, json_object or json_schema", kind)
 }
 
 // wrappedSchema finds the schema in the fields of a format; nil if there is none.
@@ -184,8 +178,7 @@ func wrappedSchema(fields map[string]json.RawMessage,
 		if key == "json_schema" {
 			inner, ok := Object(raw)
 			if raw = inner["schema"]; !ok || raw == nil {
-				return nil, failure.Field(at, "%s has no schema; put the schema into %s.schema", at,
-					at)
+				return nil, failure.Wrong(at, "has no schema; put the schema into %s.schema", at)
 			}
 			for _, k := range slices.Sorted(maps.Keys(inner)) {
 				if !slices.Contains([]string{"name", "description", "strict", "schema"}, k) {
@@ -199,7 +192,7 @@ func wrappedSchema(fields map[string]json.RawMessage,
 			return nil, err
 		}
 		if schema != nil && !bytes.Equal(schema, raw) {
-			return nil, failure.Field(param, "%s has two schemas; give one", param)
+			return nil, failure.Wrong(param, "has two schemas; give one")
 		}
 		schema = raw
 	}
@@ -213,7 +206,7 @@ func schemaOf(raw json.RawMessage, param string) (json.RawMessage, error) {
 		raw = []byte(strings.TrimSpace(text))
 	}
 	if !json.Valid(raw) || raw[0] != '{' && string(raw) != "true" && string(raw) != "false" {
-		return nil, failure.Field(param, "%s is no JSON schema; give an object", param)
+		return nil, failure.Wrong(param, "is no JSON schema; give an object")
 	}
 	return raw, nil
 }
@@ -231,7 +224,7 @@ func schemaOrFormat(raw json.RawMessage, param string) (answerForm, error) {
 	}
 	schema, err := schemaOf(raw, param)
 	if err != nil {
-		return answerForm{}, failure.Field(param, `%s is neither "json" nor a JSON schema`, param)
+		return answerForm{}, failure.Wrong(param, `is neither "json" nor a JSON schema`)
 	}
 	if fields, ok := Object(schema); ok {
 		kind, _ := String(fields["type"])
@@ -250,14 +243,13 @@ func schemaOrFormat(raw json.RawMessage, param string) (answerForm, error) {
 func gbnfFormat(raw json.RawMessage, param string) (answerForm, error) {
 	text, ok := String(raw)
 	if !ok {
-		return answerForm{}, failure.Field(param, "%s is no text; give a grammar in GBNF", param)
+		return answerForm{}, failure.Wrong(param, "is no text; give a grammar in GBNF")
 	}
 	if strings.TrimSpace(text) == "" {
 		return answerForm{}, nil
 	}
 	if err := grammar.Check(text); err != nil {
-		return answerForm{}, failure.Field(param, "%s is no grammar in GBNF: %s", param,
-			failure.Text(err))
+		return answerForm{}, failure.Wrong(param, "is no grammar in GBNF: %s", failure.Text(err))
 	}
 	return answerForm{gbnf: text}, nil
 }
@@ -270,8 +262,7 @@ func choiceFormat(raw json.RawMessage, param string) (answerForm, error) {
 	var list []string
 	if err := json.Unmarshal(raw, &list); err != nil || len(list) == 0 || len(list) > maxChoices ||
 		slices.Contains(list, "") {
-		return answerForm{}, failure.Field(param, "%s is no list of 1 to %d texts", param,
-			maxChoices)
+		return answerForm{}, failure.Wrong(param, "is no list of 1 to %d texts", maxChoices)
 	}
 	var b strings.Builder
 	b.WriteString("root ::= ")
@@ -286,7 +277,7 @@ func choiceFormat(raw json.RawMessage, param string) (answerForm, error) {
 
 func gbnfOf(text, param string) (answerForm, error) {
 	if err := grammar.Check(text); err != nil {
-		return answerForm{}, failure.Field(param, "%s cannot be held: %s", param, failure.Text(err))
+		return answerForm{}, failure.Wrong(param, "cannot be held: %s", failure.Text(err))
 	}
 	return answerForm{gbnf: text}, nil
 }
@@ -311,7 +302,7 @@ func textFormat(raw json.RawMessage, param string) (answerForm, error) {
 func configFormat(raw json.RawMessage, param string) (answerForm, error) {
 	fields, ok := Object(raw)
 	if !ok {
-		return answerForm{}, failure.Field(param, "%s is no object", param)
+		return answerForm{}, failure.Wrong(param, "is no object")
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if slices.Contains(wrapper, key) {
@@ -329,7 +320,7 @@ func configFormat(raw json.RawMessage, param string) (answerForm, error) {
 func structuredFormat(raw json.RawMessage, param string) (form answerForm, err error) {
 	fields, ok := Object(raw)
 	if !ok {
-		return answerForm{}, failure.Field(param, "%s is no object", param)
+		return answerForm{}, failure.Wrong(param, "is no object")
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		var found answerForm

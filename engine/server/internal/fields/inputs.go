@@ -22,7 +22,7 @@ func Inputs(raw json.RawMessage, param string, most int) ([]Input, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil, nil
 	}
-	wrong := failure.Field(param, "%s is neither a text nor a list of texts or of tokens", param)
+	wrong := failure.Wrong(param, "is neither a text nor a list of texts or of tokens")
 	if raw[0] != '[' {
 		one, ok := ReadInput(raw)
 		if !ok {
@@ -43,7 +43,7 @@ func Inputs(raw json.RawMessage, param string, most int) ([]Input, error) {
 		return []Input{one}, nil
 	}
 	if len(list) == 0 || len(list) > most {
-		return nil, failure.Field(param, "%s has %d entries; give 1 to %d", param, len(list), most)
+		return nil, failure.Wrong(param, "has %d entries; give 1 to %d", len(list), most)
 	}
 	out := make([]Input, len(list))
 	for i, x := range list {

@@ -105,9 +105,8 @@ func (c *Sampling) bias(s *engine.Sampling) error {
 	for key, bias := range c.LogitBias {
 		id, err := strconv.ParseInt(key, 10, 32)
 		if err != nil || id < 0 || !(bias >= -100 && bias <= 100) {
-			return failure.Field("logit_bias",
-				"logit_bias %q: %s; give numbers of tokens, and -100 to 100", key,
-				decimal(float64(bias)))
+			return failure.Wrong("logit_bias", "%q: %s; give numbers of tokens, and -100 to 100",
+				key, decimal(float64(bias)))
 		}
 		if s.LogitBias == nil {
 			s.LogitBias = map[engine.Token]float32{}

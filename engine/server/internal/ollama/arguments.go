@@ -54,14 +54,13 @@ func (c *Call) Own(param string) (api.ToolCall, error) {
 	text, ok := fields.String(raw)
 	if ok || fields.Missing(raw) {
 		if text, ok = reply.Complete(text); !ok {
-			return out, failure.Field(param, "%s is a text that holds no JSON; give an object",
-				param)
+			return out, failure.Wrong(param, "is a text that holds no JSON; give an object")
 		}
 		raw = json.RawMessage(text)
 	}
 	var exact arguments
 	if !fields.IsObject(raw) || exact.UnmarshalJSON(raw) != nil {
-		return out, failure.Field(param, "%s is no object", param)
+		return out, failure.Wrong(param, "is no object")
 	}
 	out.Function.Arguments = exact.ToolCallFunctionArguments
 	return out, nil

@@ -63,6 +63,9 @@ func (o *Batch) Ended() bool {
 	return o.Status == BatchFailed || o.Status == BatchCompleted || o.Status == BatchCancelled
 }
 
+// Place returns what lists of batches are ordered by.
+func (o *Batch) Place() (created int64, id string) { return o.Created, o.ID }
+
 // Shown returns the batch as clients see it.
 func (o *Batch) Shown() *Batch {
 	c := *o
@@ -83,6 +86,9 @@ type FileObject struct {
 
 	Owner string `json:"owner,omitempty"` // the name of the API key; left out of what clients see
 }
+
+// Place returns what lists of files are ordered by.
+func (f *FileObject) Place() (created int64, id string) { return f.Created, f.ID }
 
 // Shown returns the file as clients see it.
 func (f *FileObject) Shown() *FileObject {

@@ -65,7 +65,7 @@ func Answers(n *fields.Whole) (int, error) {
 		return 1, nil
 	}
 	if *n < 1 || *n > maxAnswers {
-		return 0, failure.Field("n", "n is %d; give 1 to %d", *n, maxAnswers)
+		return 0, failure.Wrong("n", "is %d; give 1 to %d", *n, maxAnswers)
 	}
 	return int(*n), nil
 }
@@ -78,21 +78,21 @@ func (q *ChatRequest) Request(p store.Params) (r engine.Request, err error) {
 	}
 	for _, kind := range q.Modalities {
 		if kind != "text" {
-			return r, failure.Field("modalities",
-				"modalities names %.40q; models here answer in text alone, so leave it out or give [\"text\"]",
+			return r, failure.Wrong("modalities",
+				"names %.40q; models here answer in text alone, so leave it out or give [\"text\"]",
 				kind)
 		}
 	}
 	if !fields.Missing(q.Audio) {
-		return r, failure.Field("audio",
-			"audio asks for a spoken answer; models here answer in text alone")
+		return r, failure.Wrong("audio",
+			"asks for a spoken answer; models here answer in text alone")
 	}
 	if !fields.Missing(q.WebSearch) {
-		return r, failure.Field("web_search_options",
-			"web_search_options asks for a search of the web; this server has none, so leave it out")
+		return r, failure.Wrong("web_search_options",
+			"asks for a search of the web; this server has none, so leave it out")
 	}
 	if q.TopLogprobs > 0 && !q.Logprobs {
-		return r, failure.Field("top_logprobs", "top_logprobs is set, and logprobs is not true")
+		return r, failure.Wrong("top_logprobs", "is set, and logprobs is not true")
 	}
 	if err := fields.CheckStops("stop", q.Stop); err != nil {
 		return r, err

@@ -49,7 +49,7 @@ func (q *CompletionRequest) Tasks(p store.Params) (list []CompletionTask, n int,
 	case q.Suffix != "":
 		return nil, 0, failure.Field("suffix", "this server fills in no suffix")
 	case q.BestOf != nil && int(*q.BestOf) > n:
-		return nil, 0, failure.Field("best_of", "best_of is not supported; give n")
+		return nil, 0, failure.Wrong("best_of", "is not supported; give n")
 	}
 	if q.Logprobs != nil {
 		if err := fields.CheckTopLogprobs("logprobs", *q.Logprobs); err != nil {

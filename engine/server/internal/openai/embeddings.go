@@ -26,7 +26,7 @@ func (q *EmbeddingRequest) Inputs() (r engine.EmbedRequest, err error) {
 		return r, err
 	}
 	if len(list) == 0 {
-		return r, failure.Field("input", "input is missing")
+		return r, failure.Wrong("input", "is missing")
 	}
 	for i, in := range list {
 		if in.Empty() {

@@ -49,16 +49,14 @@ func (q *ImageRequest) Request(begin, mask []byte) (*draw.Request, error) {
 		Init: begin, Mask: mask}
 	switch {
 	case strings.TrimSpace(q.Prompt) == "":
-		return nil, failure.Field("prompt", "prompt says what to draw; it is missing")
+		return nil, failure.Wrong("prompt", "says what to draw; it is missing")
 	case q.Response == "url":
 		return nil, failure.Field("response_format",
 			"the server keeps no pictures to give the address of; ask for b64_json")
 	case q.Response != "" && q.Response != "b64_json":
-		return nil, failure.Field("response_format", "response_format is %.40q; give b64_json",
-			q.Response)
+		return nil, failure.Wrong("response_format", "is %.40q; give b64_json", q.Response)
 	case q.Format != "" && q.Format != "png":
-		return nil, failure.Field("output_format",
-			"output_format is %.40q; pictures are drawn as png", q.Format)
+		return nil, failure.Wrong("output_format", "is %.40q; pictures are drawn as png", q.Format)
 	case q.Background == "transparent":
 		return nil, failure.Field("background",
 			"models that draw here have no transparent background")
@@ -66,12 +64,11 @@ func (q *ImageRequest) Request(begin, mask []byte) (*draw.Request, error) {
 		return nil, failure.Field("stream",
 			"pictures come whole; leave stream and partial_images out")
 	case q.Count != nil && (*q.Count < 1 || *q.Count > draw.MaxCount):
-		return nil, failure.Field("n", "n is %d; give 1 to %d", *q.Count, draw.MaxCount)
+		return nil, failure.Wrong("n", "is %d; give 1 to %d", *q.Count, draw.MaxCount)
 	case q.Steps != nil && (*q.Steps < 1 || *q.Steps > draw.MaxSteps):
-		return nil, failure.Field("steps", "steps is %d; give 1 to %d", *q.Steps, draw.MaxSteps)
+		return nil, failure.Wrong("steps", "is %d; give 1 to %d", *q.Steps, draw.MaxSteps)
 	case q.Strength != nil && !(*q.Strength > 0 && *q.Strength <= 1):
-		return nil, failure.Field("strength", "strength is %g; give more than 0, and at most 1",
-			*q.Strength)
+		return nil, failure.Wrong("strength", "is %g; give more than 0, and at most 1", *q.Strength)
 	}
 	if q.Count != nil {
 		r.Count = int(*q.Count)
@@ -102,8 +99,8 @@ func imageSize(text string) (w, h int, err error) {
 		ok = first == nil && second == nil && w > 0 && h > 0
 	}
 	if !ok || w == 0 {
-		return 0, 0, failure.Field("size",
-			"size is %.40q; give width and height in pixels as 512x512, or auto", text)
+		return 0, 0, failure.Wrong("size",
+			"is %.40q; give width and height in pixels as 512x512, or auto", text)
 	}
 	return w, h, nil
 }
@@ -114,7 +111,7 @@ func (q *ImageRequest) Set(name, value string) error {
 	integer := func(to **fields.Whole) error {
 		n, err := strconv.ParseInt(value, 10, 32)
 		if err != nil {
-			return failure.Field(name, "%s is %.40q; give a whole number", name, value)
+			return failure.Wrong(name, "is %.40q; give a whole number", value)
 		}
 		x := fields.Whole(n)
 		*to = &x
@@ -123,7 +120,7 @@ func (q *ImageRequest) Set(name, value string) error {
 	number := func(to **float64) error {
 		x, err := strconv.ParseFloat(value, 64)
 		if err != nil {
-			return failure.Field(name, "%s is %.40q; give a number", name, value)
+			return failure.Wrong(name, "is %.40q; give a number", value)
 		}
 		*to = &x
 		return nil

@@ -23,16 +23,6 @@ type List[T any] struct {
 	HasMore bool    `json:"has_more"`
 }
 
-// ListOf returns a page of a list, whose entries have ids.
-func ListOf[T any](data []T, more bool, id func(T) string) List[T] {
-	l := List[T]{Object: "list", Data: data, HasMore: more}
-	if len(data) > 0 {
-		first, last := id(data[0]), id(data[len(data)-1])
-		l.FirstID, l.LastID = &first, &last
-	}
-	return l
-}
-
 // Deleted says that an object is no more.
 type Deleted struct {
 	ID      string `json:"id"`

@@ -104,13 +104,12 @@ func (q *ResponseRequest) Check() error {
 	case q.Background:
 		return failure.Field("background", "this server answers at once; leave background out")
 	case len(q.Input) == 0:
-		return failure.Field("input", "input is empty; give a text or a list of items")
+		return failure.Wrong("input", "is empty; give a text or a list of items")
 	}
 	switch q.Truncation {
 	case "", "disabled", "auto":
 	default:
-		return failure.Field("truncation", "truncation is %.40q; give auto or disabled",
-			q.Truncation)
+		return failure.Wrong("truncation", "is %.40q; give auto or disabled", q.Truncation)
 	}
 	return fields.CheckTopLogprobs("top_logprobs", q.TopLogprobs)
 }

@@ -33,8 +33,8 @@ func applyChoice(r *engine.Request, choice json.RawMessage, parallel *bool) erro
 		case `"required"`:
 			r.ToolChoice = engine.ToolsRequired
 		default:
-			return failure.Field("tool_choice",
-				"tool_choice is %.40s; give none, auto, required or a function", choice)
+			return failure.Wrong("tool_choice", "is %.40s; give none, auto, required or a function",
+				choice)
 		}
 		return nil
 	}
@@ -53,8 +53,8 @@ func applyChoice(r *engine.Request, choice json.RawMessage, parallel *bool) erro
 		return named.Allowed.apply(r)
 	}
 	if err != nil || named.Type != "function" || named.Name+named.Function.Name == "" {
-		return failure.Field("tool_choice",
-			`tool_choice names no function; give {"type": "function", "function": {"name": …}}`)
+		return failure.Wrong("tool_choice",
+			`names no function; give {"type": "function", "function": {"name": …}}`)
 	}
 	r.ToolName = named.Name + named.Function.Name
 	return nil
@@ -85,14 +85,13 @@ func (a *allowedTools) apply(r *engine.Request) error {
 		name := t.Name + t.Function.Name
 		i := slices.IndexFunc(r.Tools, func(tool engine.Tool) bool { return tool.Name == name })
 		if i < 0 {
-			return failure.Field("tool_choice",
-				"tool_choice allows the tool %.60q, which is not among tools", name)
+			return failure.Wrong("tool_choice", "allows the tool %.60q, which is not among tools",
+				name)
 		}
 		tools = append(tools, r.Tools[i])
 	}
 	if len(tools) == 0 {
-		return failure.Field("tool_choice",
-			"tool_choice allows no tool; name some of tools, or give none")
+		return failure.Wrong("tool_choice", "allows no tool; name some of tools, or give none")
 	}
 	r.Tools = tools
 	return nil
@@ -119,15 +118,15 @@ func (q *ChatRequest) applyFunctions(r *engine.Request) error {
 		if fields.Missing(choice) || kind == "none" || kind == "auto" {
 			return nil
 		}
-		return failure.Field("function_call",
-			"function_call needs functions; the choice among tools is tool_choice")
+		return failure.Wrong("function_call",
+			"needs functions; the choice among tools is tool_choice")
 	}
 	if len(q.Tools) > 0 {
-		return failure.Field("functions", "functions and tools are both set; give tools alone")
+		return failure.Wrong("functions", "and tools are both set; give tools alone")
 	}
 	if !fields.Missing(bytes.TrimSpace(q.ToolChoice)) {
-		return failure.Field("tool_choice",
-			"tool_choice is for tools; the choice among functions is function_call")
+		return failure.Wrong("tool_choice",
+			"is for tools; the choice among functions is function_call")
 	}
 	for _, f := range q.Functions {
 		r.Tools = append(r.Tools, engine.Tool{Name: f.Name, Description: f.Description,
@@ -139,13 +138,12 @@ func (q *ChatRequest) applyFunctions(r *engine.Request) error {
 	case kind == "none":
 		r.ToolChoice = engine.ToolsNone
 	case isText:
-		return failure.Field("function_call",
-			`function_call is %.40q; give none, auto or {"name": …}`, kind)
+		return failure.Wrong("function_call", `is %.40q; give none, auto or {"name": …}`, kind)
 	default:
 		var named struct{ Name string }
 		if err := json.Unmarshal(choice, &named); err != nil || named.Name == "" {
-			return failure.Field("function_call",
-				`function_call names no function; give none, auto or {"name": …}`)
+			return failure.Wrong("function_call",
+				`names no function; give none, auto or {"name": …}`)
 		}
 		r.ToolName = named.Name
 	}
