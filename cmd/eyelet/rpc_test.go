@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"io"
@@ -44,14 +43,7 @@ func startRPC(t *testing.T, env []string, args ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	cmd := invocation{args: append([]string{"rpc", "--listen", "127.0.0.1:0"}, args...),
 		env: env}.command(ctx)
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(stderr)
+	lines := startReading(t, cmd, cmd.StderrPipe)
 	line, err := lines.ReadString('\n')
 	at := lending.FindStringSubmatch(line)
 	if err != nil || at == nil {

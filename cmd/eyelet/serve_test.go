@@ -32,20 +32,26 @@ type served struct {
 
 var listening = regexp.MustCompile(`address=(\S+)`)
 
-// startServe runs the program with arguments of serve, and waits until it listens.
-func startServe(t *testing.T, env []string, args ...string) *served {
+// startReading starts a program, and returns what it writes to the pipe that is given.
+func startReading(t *testing.T, cmd *exec.Cmd, pipe func() (io.ReadCloser, error)) *bufio.Reader {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	cmd := invocation{args: append([]string{"serve", "--listen", "127.0.0.1:0"}, args...),
-		env: append(environment(), env...)}.command(ctx)
-	stderr, err := cmd.StderrPipe()
+	out, err := pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewReader(stderr)
+	return bufio.NewReader(out)
+}
+
+// startServe runs the program with arguments of serve, and waits until it listens.
+func startServe(t *testing.T, env []string, args ...string) *served {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	cmd := invocation{args: append([]string{"serve", "--listen", "127.0.0.1:0"}, args...),
+		env: append(environment(), env...)}.command(ctx)
+	lines := startReading(t, cmd, cmd.StderrPipe)
 	first, at := "", []string(nil)
 	for at == nil {
 		line, err := lines.ReadString('\n')

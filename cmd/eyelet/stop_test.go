@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"io"
 	"os"
@@ -22,14 +21,7 @@ func TestAnInterruptKeepsWhatWasAnswered(t *testing.T) {
 				endless(t), "Go on."}}.command(t.Context())
 			var said bytes.Buffer
 			cmd.Stderr = &said
-			stdout, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			r := bufio.NewReader(stdout)
+			r := startReading(t, cmd, cmd.StdoutPipe)
 			if first, err := r.ReadByte(); err != nil || first != 'a' {
 				t.Fatalf("the answer begins with %q, %v", first, err)
 			}
@@ -60,14 +52,7 @@ func TestServicesEndWell(t *testing.T) {
 		{"worker", "--nats", here.url()}, // where nobody listens
 	} {
 		cmd := invocation{args: args}.command(t.Context())
-		stderr, err := cmd.StderrPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		r := bufio.NewReader(stderr)
+		r := startReading(t, cmd, cmd.StderrPipe)
 		if first, err := r.ReadString('\n'); err != nil || !strings.Contains(first, "queue") {
 			t.Errorf("%s: %q, %v", args[0], first, err)
 		}
@@ -121,17 +106,10 @@ func TestAnInterruptEndsAConversationThatWaitsForAPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stdin.Close()
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	r := startReading(t, cmd, cmd.StdoutPipe)
 	if _, err := io.WriteString(stdin, background+"\n"); err != nil {
 		t.Fatal(err)
 	}
-	r := bufio.NewReader(stdout)
 	if answer, err := r.ReadString('\n'); err != nil || answer != "cyan\n" {
 		t.Fatalf("%q, %v", answer, err)
 	}

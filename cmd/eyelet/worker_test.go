@@ -112,6 +112,16 @@ func TestWorkersCarryOutABatch(t *testing.T) {
 	}
 }
 
+// manyPictures is a folder of n pictures, orange and pink in turn.
+func manyPictures(t *testing.T, n int) (dir string) {
+	dir = t.TempDir()
+	for i := range n {
+		writeFile(t, fmt.Sprintf("%s/%04d.png", dir, i),
+			readFile(t, []string{orange, pinkStar}[i%2]))
+	}
+	return dir
+}
+
 // Whoever dies, and whenever: each item has exactly one result, and none is lost.
 func TestNothingIsLostWhoeverIsKilled(t *testing.T) {
 	if testing.Short() {
@@ -122,11 +132,7 @@ func TestNothingIsLostWhoeverIsKilled(t *testing.T) {
 	if os.Getenv("EYELET_SLOW") != "" {
 		rounds, items = 50, 600
 	}
-	dir := t.TempDir()
-	for i := range items {
-		writeFile(t, fmt.Sprintf("%s/%04d.png", dir, i),
-			readFile(t, []string{orange, pinkStar}[i%2]))
-	}
+	dir := manyPictures(t, items)
 	writeFile(t, dir+"/broken.png", readFile(t, orange)[:100])
 	s := newSite(t)
 	s.add("queue", "queue", "--store", t.TempDir(), "--listen", s.address)
@@ -189,11 +195,7 @@ func TestABatchOutlivesItsProgram(t *testing.T) {
 	if os.Getenv("EYELET_SLOW") != "" {
 		rounds, items = 50, 600
 	}
-	dir := t.TempDir()
-	for i := range items {
-		writeFile(t, fmt.Sprintf("%s/%04d.png", dir, i),
-			readFile(t, []string{orange, pinkStar}[i%2]))
-	}
+	dir := manyPictures(t, items)
 	out := filepath.Join(t.TempDir(), "out.csv")
 	args := []string{"batch", dir, "-o", out, "--prompt", background, "-q", "--nats-ack", "2s"}
 	for range rounds {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -166,7 +165,7 @@ func NewBatchCommand() *cobra.Command {
 		"most image tokens of a picture, or MIN-MAX (default: as the model's family has it)")
 	f.IntVarP(&o.spec.Context, "ctx", "c", 0,
 		"context length in tokens (default: what the model's manifest says, or 4096)")
-	f.IntVarP(&o.threads, "threads", "t", 0, "compute threads (default: one a core)")
+	cli.AddThreadsFlag(f, &o.threads)
 	cli.AddPlacementFlags(f, &o.spec)
 	f.BoolVar(&o.sync, "sync", false,
 		"have each answer reach the disk before the next, which outlives a power cut")
@@ -194,19 +193,14 @@ func (o *batchOptions) check(cmd *cobra.Command, args []string) (err error) {
 		return cli.Usagef("--sync is for the queue inside this program; of a NATS server, its configuration says sync_interval")
 	case o.dryRun && o.queue.url != "":
 		return cli.Usagef("--dry-run measures this machine; leave --nats out")
-	case o.spec.Parallel < 1 || o.spec.Parallel > 64:
-		return cli.Usagef("--parallel is %d; give 1 to 64", o.spec.Parallel)
 	case o.tries < 1 || o.tries > 100:
 		return cli.Usagef("--retry is %d; give 1 to 100", o.tries)
 	case !(o.temp >= 0 && o.temp <= 2):
 		return cli.Usagef("--temp is %v; give 0 to 2", o.temp)
-	case o.maxTokens < 0 || o.maxTokens > math.MaxInt32:
-		return cli.Usagef("--max-tokens is %d; give 1 or more, or 0 for no limit", o.maxTokens)
-	case o.threads < 0 || o.threads > 1024:
-		return cli.Usagef("--threads is %d; give 1 to 1024, or 0 for one a core", o.threads)
-	case o.spec.Context < 0 || o.spec.Context > 1<<24:
-		return cli.Usagef("--ctx is %d; give 1 to 16777216 tokens, or 0 for the default",
-			o.spec.Context)
+	}
+	if err := cli.CheckRanges(cmd.Flags(), "parallel", "max-tokens", "threads",
+		"ctx"); err != nil {
+		return err
 	}
 	if err := o.queue.check(); err != nil {
 		return err
@@ -351,11 +345,7 @@ func openMachine(o machineOptions) (*localMachine, error) {
 	if m.engine, err = engine.New(engine.Options{Threads: o.threads}); err != nil {
 		return nil, err
 	}
-	kept := pool.Options{KeepAlive: -1}
-	if memory, ok := cli.ReadMemory(os.DirFS("/")); ok {
-		kept.Bytes = int64(memory.Available / 100 * 85) //nolint:gosec // no machine has that much
-	}
-	m.pool = pool.New(m.engine, kept)
+	m.pool = pool.New(m.engine, pool.Options{KeepAlive: -1, Bytes: cli.ModelMemory()})
 	m.server, err = server.New(m.pool, models, server.Options{
 		Models: o.models, Spec: o.spec, ReadOnly: true, Log: o.log,
 		Version: cli.ReadVersions().Eyelet,

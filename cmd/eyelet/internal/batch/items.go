@@ -46,12 +46,23 @@ func (e *batchEntry) image() string {
 	return cmp.Or(e.Name, e.ID)
 }
 
+// nameSet holds names of which there may be millions, by their hashes.
+type nameSet map[[16]byte]struct{}
+
+// add adds a name. It returns false where the name is there already.
+func (s nameSet) add(name string) bool {
+	sum := sha256.Sum256([]byte(name))
+	n := len(s)
+	s[[16]byte(sum[:16])] = struct{}{}
+	return len(s) > n
+}
+
 // batchLists reads inputs and writes entries, each under a name of its own.
 type batchLists struct {
 	cmd     *cobra.Command
 	o       *batchOptions
 	w       *json.Encoder
-	names   map[[16]byte]struct{}
+	names   nameSet
 	entries int
 	ids     bool // there are lines with ids of their own
 }
@@ -64,12 +75,9 @@ func (l *batchLists) add(e batchEntry) error {
 		sum := sha256.Sum256([]byte(e.ID))
 		e.ID = fmt.Sprintf("%.400s…%x", e.ID, sum[:16])
 	}
-	sum := sha256.Sum256([]byte(e.ID))
-	key := [16]byte(sum[:16])
-	if _, twice := l.names[key]; twice {
+	if !l.names.add(e.ID) {
 		return cli.Inputf("the name %q stands for two inputs; leave one out, or give each line an id of its own", cli.Abbreviate(e.ID, 80))
 	}
-	l.names[key] = struct{}{}
 	l.entries++
 	if !utf8.ValidString(e.Path) {
 		e.RawPath = []byte(e.Path)

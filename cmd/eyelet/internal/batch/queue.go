@@ -52,10 +52,7 @@ func NewQueueCommand() *cobra.Command {
 			}
 			o.Log = func(text string) { fmt.Fprintf(cmd.ErrOrStderr(), "eyelet: %s\n", text) }
 			return batch.Serve(cmd.Context(), o, func(address string) {
-				if !cli.BoolFlag(cmd, "quiet") {
-					fmt.Fprintf(cmd.ErrOrStderr(), "eyelet: the queue listens at nats://%s\n",
-						address)
-				}
+				cli.Say(cmd, "eyelet: the queue listens at nats://%s", address)
 			})
 		},
 	}

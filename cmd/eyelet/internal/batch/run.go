@@ -78,9 +78,8 @@ func runBatch(cmd *cobra.Command, o *batchOptions, args []string) (err error) {
 	}
 	defer func() { _ = r.queue.Close() }()
 	if err := r.work(); err != nil {
-		if r.ctx.Err() != nil && !o.quiet {
-			fmt.Fprintf(cmd.ErrOrStderr(),
-				"%d of %d are done; the same command goes on from there.\n",
+		if r.ctx.Err() != nil {
+			cli.Say(cmd, "%d of %d are done; the same command goes on from there.",
 				r.count.OK+r.count.Failed, r.state.Items)
 		}
 		return err
@@ -172,18 +171,16 @@ func (r *batchRun) save() error {
 // list counts the items, and writes them to a file where they are not lines of OpenAI's format,
 // which are checked.
 func (r *batchRun) list(path string) (int, error) {
-	names := map[[16]byte]struct{}{}
+	names := nameSet{}
 	if r.o.openai {
 		for it, err := range requestsOf(r.ctx, r.args[0]) {
 			if err != nil {
 				return 0, err
 			}
-			sum := sha256.Sum256([]byte(it.ID))
-			if _, twice := names[[16]byte(sum[:16])]; twice {
+			if !names.add(it.ID) {
 				return 0, cli.Inputf("%s: the custom_id %q stands twice", r.args[0],
 					cli.Abbreviate(it.ID, 80))
 			}
-			names[[16]byte(sum[:16])] = struct{}{}
 		}
 		if len(names) == 0 {
 			return 0, cli.Inputf("%s holds no requests", r.args[0])
@@ -193,8 +190,7 @@ func (r *batchRun) list(path string) (int, error) {
 	l := &batchLists{cmd: r.cmd, o: r.o, names: names}
 	defer func() { r.state.IDs = l.ids }()
 	err := cli.WriteFile(path, 0o666, func(w io.Writer) error {
-		l.w = json.NewEncoder(w)
-		l.w.SetEscapeHTML(false)
+		l.w = cli.NewEncoder(w)
 		for _, arg := range r.args {
 			if err := l.input(arg, len(r.args)+len(r.o.lists) > 1); err != nil {
 				return err
@@ -268,11 +264,7 @@ func (r *batchRun) openQueue() (*batch.Queue, error) {
 }
 
 // say tells a person something, unless that is to be quiet.
-func (r *batchRun) say(format string, args ...any) {
-	if !r.o.quiet {
-		fmt.Fprintf(r.cmd.ErrOrStderr(), "eyelet: "+format+"\n", args...)
-	}
-}
+func (r *batchRun) say(format string, args ...any) { cli.Say(r.cmd, "eyelet: "+format, args...) }
 
 // waitReport is how often a person is told what the batch waits for.
 const waitReport = 30 * time.Second
@@ -374,17 +366,14 @@ func (r *batchRun) sum(failures string) error {
 		if err := cli.WriteJSON(r.cmd.OutOrStdout(), told); err != nil {
 			return err
 		}
-	} else if !r.o.quiet && r.count.Failed == 0 {
-		fresh := r.count.Items - r.count.Known
-		took := fmt.Sprintf("%s, %.3g a second", time.Since(r.began).Round(time.Millisecond),
-			float64(fresh)/seconds)
+	} else if r.count.Failed == 0 {
+		fresh, added := r.count.Items-r.count.Known, ""
 		if r.count.Known > 0 {
-			fmt.Fprintf(r.cmd.ErrOrStderr(), "%s: %s, %d of them new in %s\n", r.o.output,
-				cli.Plural(r.count.OK, "answer"), fresh, took)
-		} else {
-			fmt.Fprintf(r.cmd.ErrOrStderr(), "%s: %s in %s\n", r.o.output,
-				cli.Plural(r.count.OK, "answer"), took)
+			added = fmt.Sprintf(", %d of them new", fresh)
 		}
+		cli.Say(r.cmd, "%s: %s%s in %s, %.3g a second", r.o.output,
+			cli.Plural(r.count.OK, "answer"), added,
+			time.Since(r.began).Round(time.Millisecond), float64(fresh)/seconds)
 	}
 	if r.count.Failed > 0 {
 		where := failures + " says why"

@@ -65,23 +65,18 @@ func NewWorkerCommand() *cobra.Command {
 		"jobs that are carried out at a time")
 	f.IntVarP(&o.spec.Context, "ctx", "c", 0,
 		"context length in tokens (default: what the model's manifest says, or 4096)")
-	f.IntVarP(&o.threads, "threads", "t", 0, "compute threads (default: one a core)")
+	cli.AddThreadsFlag(f, &o.threads)
 	cli.AddPlacementFlags(f, &o.spec)
 	_ = cmd.RegisterFlagCompletionFunc("model", cli.CompleteModels)
 	return cmd
 }
 
 func runWorker(cmd *cobra.Command, o *workerOptions) (err error) {
-	switch {
-	case o.queue.url == "":
+	if o.queue.url == "" {
 		return cli.Usagef("say with --nats where the queue is, as nats://queue:4222")
-	case o.spec.Parallel < 1 || o.spec.Parallel > 64:
-		return cli.Usagef("--parallel is %d; give 1 to 64", o.spec.Parallel)
-	case o.spec.Context < 0 || o.spec.Context > 1<<24:
-		return cli.Usagef("--ctx is %d; give 1 to 16777216 tokens, or 0 for the default",
-			o.spec.Context)
-	case o.threads < 0 || o.threads > 1024:
-		return cli.Usagef("--threads is %d; give 1 to 1024, or 0 for one a core", o.threads)
+	}
+	if err := cli.CheckRanges(cmd.Flags(), "parallel", "ctx", "threads"); err != nil {
+		return err
 	}
 	if err := o.queue.check(); err != nil {
 		return err
@@ -96,11 +91,7 @@ func runWorker(cmd *cobra.Command, o *workerOptions) (err error) {
 			return err
 		}
 	}
-	say := func(text string) {
-		if !cli.BoolFlag(cmd, "quiet") {
-			fmt.Fprintf(cmd.ErrOrStderr(), "eyelet: %s\n", text)
-		}
-	}
+	say := func(text string) { cli.Say(cmd, "eyelet: %s", text) }
 	m, err := openMachine(machineOptions{spec: o.spec, threads: o.threads, log: slog.Default()})
 	if err != nil {
 		return err

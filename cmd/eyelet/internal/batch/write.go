@@ -39,10 +39,7 @@ func (r *batchRun) results(out, reasons io.Writer) error {
 	if t.columns, t.properties, err = r.o.columns(t.ids); err != nil {
 		return err
 	}
-	lines := json.NewEncoder(reasons)
-	lines.SetEscapeHTML(false)
-	raw := json.NewEncoder(out) // of OpenAI's format
-	raw.SetEscapeHTML(false)
+	lines, raw := cli.NewEncoder(reasons), cli.NewEncoder(out) // raw is for OpenAI's format
 	var table rows.Writer
 	plain := r.o.openai && r.o.format == rows.JSONLines
 	if !plain {

@@ -6,7 +6,6 @@ import (
 	"image"
 	"image/jpeg"
 	"image/png"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,8 +75,5 @@ func writePicture(path string, img image.Image) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return cli.WriteFile(path, 0o666, func(w io.Writer) error {
-		_, err := w.Write(data.Bytes())
-		return err
-	})
+	return cli.WriteBytes(path, data.Bytes())
 }

@@ -64,7 +64,7 @@ func (s *Session) chat(in *input) error {
 			return nil
 		case strings.HasPrefix(line, "/"):
 			if err := c.command(line); err != nil {
-				c.tell(err)
+				c.complain(err)
 			}
 		default:
 			if err := c.say(line); err != nil {
@@ -81,8 +81,10 @@ func (c *conversation) hint(format string, args ...any) {
 	}
 }
 
-// tell says what went wrong where the conversation goes on.
-func (c *conversation) tell(err error) { fmt.Fprintf(c.Stderr, "eyelet: %s\n", cli.Describe(err)) }
+// complain says what went wrong where the conversation goes on.
+func (c *conversation) complain(err error) {
+	fmt.Fprintf(c.Stderr, "eyelet: %s\n", cli.Describe(err))
+}
 
 // command obeys a line that begins with a slash.
 func (c *conversation) command(line string) error {
@@ -144,7 +146,7 @@ func (c *conversation) save(path string) error {
 	if err := saveConversation(path, c.Model.Info().Name, c.messages); err != nil {
 		return err
 	}
-	c.hint("%s holds %s.", cli.Printable(path), messageCount(c.messages))
+	c.hint("%s holds %s.", cli.Printable(path), cli.Plural(len(c.messages), "message"))
 	return nil
 }
 
@@ -154,15 +156,8 @@ func (c *conversation) load(path string) error {
 		return err
 	}
 	c.messages, c.pictures = messages, nil
-	c.hint("%s from %s.", messageCount(messages), cli.Printable(path))
+	c.hint("%s from %s.", cli.Plural(len(messages), "message"), cli.Printable(path))
 	return nil
-}
-
-func messageCount(messages []engine.Message) string {
-	if len(messages) == 1 {
-		return "1 message"
-	}
-	return fmt.Sprintf("%d messages", len(messages))
 }
 
 // say sends a turn of the user and adds the answer to the conversation. Ctrl-C keeps what was said
@@ -187,14 +182,14 @@ func (c *conversation) say(text string) error {
 		c.hint("Stopped before the answer began; the question is taken back.")
 		return nil
 	case err != nil && !errors.Is(err, context.Canceled):
-		c.tell(err)
+		c.complain(err)
 		c.takeBack(err)
 		return nil
 	}
 	c.messages = append(request.Messages, engine.Assistant(a.text))
 	c.pictures = nil
 	if err := c.remember(c.messages, a); err != nil {
-		c.tell(err) // the conversation goes on; the next turn may be kept, and this one with it
+		c.complain(err) // the conversation goes on; the next turn may be kept, and this one with it
 	}
 	return nil
 }

@@ -125,11 +125,7 @@ func (a *answerFile) dropErrors() error {
 			kept = append(kept, line...)
 		}
 	}
-	err := cli.WriteFile(a.path, 0o666, func(w io.Writer) error {
-		_, err := w.Write(kept)
-		return err
-	})
-	if err != nil {
+	if err := cli.WriteBytes(a.path, kept); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(a.path, os.O_RDWR, 0)
@@ -144,9 +140,7 @@ func (a *answerFile) dropErrors() error {
 // add writes a line at once, so that an interruption leaves whole lines.
 func (a *answerFile) add(line folderLine) error {
 	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(line); err != nil {
+	if err := cli.NewEncoder(&b).Encode(line); err != nil {
 		return err
 	}
 	a.written = true

@@ -58,19 +58,19 @@ func (o *Options) applyManifest(flags *pflag.FlagSet) {
 	if o.System == "" && !o.raw {
 		o.System = o.Stored.System
 	}
-	take(flags, "temp", &sampling.Temperature, p.Temperature)
-	take(flags, "top-k", &sampling.TopK, p.TopK)
-	take(flags, "top-p", &sampling.TopP, p.TopP)
-	take(flags, "min-p", &sampling.MinP, p.MinP)
-	take(flags, "repeat-penalty", &sampling.RepeatPenalty, p.RepeatPenalty)
-	take(flags, "", &sampling.TypicalP, p.TypicalP)
-	take(flags, "", &sampling.FrequencyPenalty, p.FrequencyPenalty)
-	take(flags, "", &sampling.PresencePenalty, p.PresencePenalty)
-	take(flags, "", &sampling.PenaltyLastN, p.RepeatLastN)
-	take(flags, "seed", &o.seed, p.Seed)
-	take(flags, "ctx", &o.Spec.Context, p.Context)
+	prefer(flags, "temp", &sampling.Temperature, p.Temperature)
+	prefer(flags, "top-k", &sampling.TopK, p.TopK)
+	prefer(flags, "top-p", &sampling.TopP, p.TopP)
+	prefer(flags, "min-p", &sampling.MinP, p.MinP)
+	prefer(flags, "repeat-penalty", &sampling.RepeatPenalty, p.RepeatPenalty)
+	prefer(flags, "", &sampling.TypicalP, p.TypicalP)
+	prefer(flags, "", &sampling.FrequencyPenalty, p.FrequencyPenalty)
+	prefer(flags, "", &sampling.PresencePenalty, p.PresencePenalty)
+	prefer(flags, "", &sampling.PenaltyLastN, p.RepeatLastN)
+	prefer(flags, "seed", &o.seed, p.Seed)
+	prefer(flags, "ctx", &o.Spec.Context, p.Context)
 	if p.MaxTokens != nil && *p.MaxTokens > 0 {
-		take(flags, "max-tokens", &o.Request.MaxTokens, p.MaxTokens)
+		prefer(flags, "max-tokens", &o.Request.MaxTokens, p.MaxTokens)
 	}
 	if !flags.Changed("stop") {
 		for _, text := range p.Stop {
@@ -81,8 +81,8 @@ func (o *Options) applyManifest(flags *pflag.FlagSet) {
 	}
 }
 
-// take sets a value that the manifest has, unless the user set the flag.
-func take[T any](flags *pflag.FlagSet, flag string, to, from *T) {
+// prefer sets a value that the manifest has, unless the user set the flag.
+func prefer[T any](flags *pflag.FlagSet, flag string, to, from *T) {
 	if from != nil && (flag == "" || !flags.Changed(flag)) {
 		*to = *from
 	}

@@ -2,7 +2,6 @@ package chat
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -67,10 +66,11 @@ func (o *Options) check(cmd *cobra.Command, question string) error {
 			return err
 		}
 	}
-	if err := o.CheckRanges(cmd.Flags()); err != nil {
+	err := cli.CheckRanges(cmd.Flags(), "temp", "top-k", "top-p", "min-p", "repeat-penalty", "seed",
+		"max-tokens", "threads", "parallel", "max-itl", "ctx")
+	if err != nil {
 		return err
 	}
-	var err error
 	if o.Request.ImageTokens, err = cli.ParseBudget(o.imageTokens); err != nil {
 		return err
 	}
@@ -129,39 +129,6 @@ func (o *Options) checkPairs(cmd *cobra.Command, question string) error {
 		if pair[0] != "" && pair[1] != "" {
 			return cli.Usagef("%s and %s cannot be used together", pair[0], pair[1])
 		}
-	}
-	return nil
-}
-
-// CheckRanges compares numbers with what they can be, those of the flags that the command has;
-// not-a-number is in no range.
-func (o *Options) CheckRanges(flags *pflag.FlagSet) error {
-	s := &o.Request.Sampling
-	for _, n := range []struct {
-		flag             string
-		value, low, high float64
-		give             string
-	}{
-		{"temp", float64(s.Temperature), 0, math.MaxFloat32,
-			"0 (always the most probable token) or more"},
-		{"top-k", float64(s.TopK), 0, math.MaxInt32, "1 or more, or 0 for all"},
-		{"top-p", float64(s.TopP), 0, 1, "a share from 0 to 1"},
-		{"min-p", float64(s.MinP), 0, 1, "a share from 0 to 1"},
-		{"repeat-penalty", float64(s.RepeatPenalty), math.SmallestNonzeroFloat32, math.MaxFloat32,
-			"more than 0; 1 is off"},
-		{"seed", float64(o.seed), -1, 1<<32 - 2, "0 to 4294967294, or -1 for a new one each time"},
-		{"max-tokens", float64(o.Request.MaxTokens), 0, math.MaxInt32,
-			"1 or more, or 0 for no limit"},
-		{"threads", float64(o.Threads), 0, 1024, "1 to 1024, or 0 for one a core"},
-		{"parallel", float64(o.Spec.Parallel), 1, 64, "1 to 64"},
-		{"max-itl", o.Spec.MaxGap.Seconds(), 0.001, 3600, "a time like 250ms, at most 1h"},
-		{"ctx", float64(o.Spec.Context), 0, 1 << 24, "1 to 16777216 tokens, or 0 for the default"},
-	} {
-		flag := flags.Lookup(n.flag)
-		if flag == nil || n.value >= n.low && n.value <= n.high {
-			continue
-		}
-		return cli.Usagef("--%s is %s; give %s", n.flag, flag.Value, n.give)
 	}
 	return nil
 }

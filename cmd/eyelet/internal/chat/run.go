@@ -4,6 +4,7 @@ package chat
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -95,7 +96,7 @@ func NewRunCommand() *cobra.Command {
 	f.IntVarP(&o.Spec.Context, "ctx", "c", 0,
 		fmt.Sprintf("context length in tokens (default: %d, or what the model was trained for)",
 			engine.DefaultContext))
-	f.IntVarP(&o.Threads, "threads", "t", 0, "compute threads (default: one a core)")
+	cli.AddThreadsFlag(f, &o.Threads)
 	f.IntVarP(&o.Request.MaxTokens, "max-tokens", "n", 0,
 		"longest answer in tokens (default: until the context is full)")
 	f.Float32Var(&o.Request.Sampling.Temperature, "temp", 0,
@@ -136,12 +137,7 @@ func NewRunCommand() *cobra.Command {
 	f.StringVar(&o.grammarFile, "grammar", "",
 		"file with a GBNF grammar that the answer must follow")
 	cli.AddPlacementFlags(f, &o.Spec)
-	f.StringVar(&o.Spec.CacheType, "cache-type", "f16",
-		"type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0")
-	f.StringVar(&o.Spec.Encoder, "vision-backend", engine.EncoderAuto,
-		"who runs the vision tower: auto, native, mtmd (libmtmd), plain (slow, for comparisons)")
-	f.StringVar(&o.Spec.VisionPrecision, "vision-precision", "auto",
-		"arithmetic of native towers: auto, f32, bf16, int8")
+	cli.AddVisionFlags(f, &o.Spec)
 	f.BoolVar(&o.Spec.ExactImages, "exact-images", false,
 		"decode photos at full size, not shrunk to what the tower needs")
 	f.StringVar(&o.Spec.ChatTemplate, "chat-template", "",
@@ -205,23 +201,13 @@ func (s *Session) once(in *input) error {
 	} else {
 		request.Messages = append(s.Opening(), in.message())
 	}
-	if s.o.JSON {
-		a, err := s.ask(s.Context, request, nil)
-		if err != nil {
-			return err
-		}
-		if err := s.remember(append(request.Messages, engine.Assistant(a.text)), a); err != nil {
-			return err
-		}
-		r := s.report(in.imageNames(), in.question, a)
-		if r.Boxes, err = s.drawBoxes(in, a.text); err != nil {
-			return err
-		}
-		return cli.WriteJSON(s.Stdout, r)
+	var out io.Writer // of the text as it comes; nil with --json
+	if !s.o.JSON {
+		out = s.Stdout
 	}
-	a, err := s.ask(s.Context, request, s.Stdout)
-	if a.text != "" {
-		fmt.Fprintln(s.Stdout)
+	a, err := s.ask(s.Context, request, out)
+	if out != nil && a.text != "" {
+		fmt.Fprintln(out)
 	}
 	if err != nil {
 		return err
@@ -229,6 +215,11 @@ func (s *Session) once(in *input) error {
 	if err := s.remember(append(request.Messages, engine.Assistant(a.text)), a); err != nil {
 		return err
 	}
-	_, err = s.drawBoxes(in, a.text)
-	return err
+	boxes, err := s.drawBoxes(in, a.text)
+	if err != nil || !s.o.JSON {
+		return err
+	}
+	r := s.report(in.imageNames(), in.question, a)
+	r.Boxes = boxes
+	return cli.WriteJSON(s.Stdout, r)
 }

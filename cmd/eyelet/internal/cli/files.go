@@ -65,14 +65,15 @@ func HeadOf(path string, n int) []byte {
 
 // HasMagic reports whether a file begins with the bytes.
 func HasMagic(path, magic string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	head := make([]byte, len(magic))
-	_, err = io.ReadFull(f, head)
-	return err == nil && string(head) == magic
+	return string(HeadOf(path, len(magic))) == magic
+}
+
+// WriteBytes is [WriteFile] for what is in memory.
+func WriteBytes(path string, data []byte) error {
+	return WriteFile(path, 0o666, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
 }
 
 // CheckOutput finds out, before anything is computed, whether a file can be written at path. what

@@ -101,5 +101,12 @@ func readNumber(root fs.FS, name string) (n uint64, ok bool) {
 	return n, err == nil
 }
 
+// ModelMemory is the memory in bytes that models may take together where nobody says otherwise,
+// 85 % of what is available; 0 where the system does not tell.
+func ModelMemory() int64 {
+	m, _ := ReadMemory(SystemRoot())
+	return int64(m.Available / 100 * 85) //nolint:gosec // no machine has that much
+}
+
 // SystemRoot is the file system of this machine, for [ReadMemory].
 func SystemRoot() fs.FS { return os.DirFS("/") }

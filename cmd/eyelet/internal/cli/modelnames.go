@@ -54,7 +54,12 @@ func FindAnyModel(ref string) (*store.Resolved, error) {
 	case isPath(ref):
 		return nil, nil // what is wrong with the path will be told
 	}
-	return nil, &InputError{Err: fmt.Errorf("there is no model %q and no file of that name", ref),
+	return nil, NoModel(ref)
+}
+
+// NoModel says that a name is neither a model's nor a file's.
+func NoModel(ref string) error {
+	return &InputError{Err: fmt.Errorf("there is no model %q and no file of that name", ref),
 		Remedy: `"eyelet list" shows the models`}
 }
 
@@ -126,7 +131,11 @@ func RefuseDrawing(r *store.Resolved) error {
 	if r == nil || r.Kind() != store.KindDraw {
 		return nil
 	}
-	return fmt.Errorf(`%w: %s draws pictures and answers no questions; "eyelet draw --model %s TEXT" draws`, store.ErrKind, r.Name, r.Name)
+	return onlyDraws(r.Name.String())
+}
+
+func onlyDraws(model string) error {
+	return fmt.Errorf(`%w: %s draws pictures and answers no questions; "eyelet draw --model %s TEXT" draws`, store.ErrKind, model, model)
 }
 
 // refuseWeights says what to do with a file or folder of safetensors, which "eyelet run" does not
@@ -144,7 +153,7 @@ func refuseWeights(path string) error {
 			Remedy: fmt.Sprintf("make a GGUF file of it first: eyelet convert %s", path)}
 	}
 	if _, err := diffusion.Inspect(path, nil); err == nil || errors.Is(err, diffusion.ErrPart) {
-		return fmt.Errorf("%w: %s draws pictures and answers no questions; \"eyelet draw --model %s TEXT\" draws", store.ErrKind, path, path)
+		return onlyDraws(path)
 	}
 	f, err := safetensors.Open(path)
 	if err != nil {

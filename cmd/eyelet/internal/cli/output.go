@@ -6,16 +6,48 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"text/tabwriter"
 	"unicode"
+
+	"github.com/spf13/cobra"
 )
+
+// NewEncoder returns an encoder of JSON that leaves <, > and & as they are.
+func NewEncoder(w io.Writer) *json.Encoder {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder
+}
 
 // WriteJSON writes v as one indented JSON document.
 func WriteJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
+	encoder := NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(v)
 }
+
+// Print prints what a command found out: v as a JSON document where asJSON is true, else the text
+// that describe writes.
+func Print(cmd *cobra.Command, asJSON bool, v any, describe func(w *strings.Builder)) error {
+	if asJSON {
+		return WriteJSON(cmd.OutOrStdout(), v)
+	}
+	var text strings.Builder
+	describe(&text)
+	_, err := io.WriteString(cmd.OutOrStdout(), text.String())
+	return err
+}
+
+// Say tells the user something on stderr, unless --quiet.
+func Say(cmd *cobra.Command, format string, args ...any) {
+	if !BoolFlag(cmd, "quiet") {
+		fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+	}
+}
+
+// NewTable returns a writer of columns: cells end with tabs, and all comes out with Flush. Those
+// that write into memory need not look at Flush's error.
+func NewTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
 
 // Printable makes text from a file safe for a terminal: control and other invisible characters,
 // with which a hostile file could move the cursor or forge lines, are written as Go escapes.

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/builtin"
 	"github.com/spf13/cobra"
@@ -19,7 +18,7 @@ func (o *TowerFlags) Register(cmd *cobra.Command) {
 	f.SortFlags = false
 	f.StringVar(&o.Projector, "mmproj", "",
 		"GGUF file of the vision projector, or name of a model (default: the built-in model's)")
-	f.IntVarP(&o.Threads, "threads", "t", 0, "compute threads (default: one a core)")
+	AddThreadsFlag(f, &o.Threads)
 	_ = cmd.MarkFlagFilename("mmproj", "gguf")
 }
 
@@ -36,12 +35,8 @@ func (o *TowerFlags) Resolve() (err error) {
 	if err != nil {
 		return err
 	}
-	e, err := engine.New(engine.Options{Threads: o.Threads})
-	if err != nil {
-		return err
-	}
-	o.Threads = e.Threads()
-	return e.Close()
+	o.Threads, err = ThreadCount(o.Threads)
+	return err
 }
 
 // ParsePrecision reads the value of --precision. A name that is unknown is a [UsageError].

@@ -4,7 +4,6 @@ package draw
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -99,7 +98,7 @@ func NewDrawCommand() *cobra.Command {
 	f.Float64Var(&o.request.Strength, "strength", draw.DefaultStrength,
 		"how much of --init may change, above 0 to 1")
 	f.StringVar(&o.mask, "mask", "", "picture that is white where --init may change")
-	f.IntVarP(&o.request.Threads, "threads", "t", 0, "compute threads (default: one a core)")
+	cli.AddThreadsFlag(f, &o.request.Threads)
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	_ = cmd.MarkFlagFilename("out", "png")
 	_ = cmd.MarkFlagFilename("model", "safetensors", "gguf")
@@ -329,10 +328,7 @@ func (o *drawOptions) write(cmd *cobra.Command, path string, data []byte) error 
 		_, err := cmd.OutOrStdout().Write(data)
 		return err
 	}
-	return cli.WriteFile(path, 0o666, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
+	return cli.WriteBytes(path, data)
 }
 
 // findDrawing finds the model that draws: a file with the parts that are given, a model of the
@@ -363,8 +359,7 @@ func findDrawing(ref string, given PartFlags) (*draw.Model, error) {
 		strings.TrimSuffix(ref, ":latest")):
 		return nil, fmt.Errorf("%w: %s answers questions and draws no pictures; import one that draws, as Stable Diffusion", store.ErrKind, ref)
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrName):
-		return nil, &cli.InputError{Err: fmt.Errorf("there is no model %q and no file of that name",
-			ref), Remedy: `"eyelet list" shows the models`}
+		return nil, cli.NoModel(ref)
 	case err != nil:
 		return nil, err
 	case r.Kind() != store.KindDraw:

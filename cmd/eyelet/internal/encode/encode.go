@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/npy"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/pictures"
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/bench"
@@ -79,11 +80,8 @@ func NewEncodeCommand() *cobra.Command {
 		"arithmetic of native's products: auto, f32, bf16, int8")
 	f.StringVarP(&o.out, "out", "o", "", "write the embeddings to this NumPy file")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
-	_ = cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions(bench.Backends(),
-		cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("precision",
-		cobra.FixedCompletions([]string{"auto", "f32", "bf16", "int8"},
-			cobra.ShellCompDirectiveNoFileComp))
+	cli.CompleteWith(cmd, "backend", bench.Backends()...)
+	cli.CompleteWith(cmd, "precision", "auto", "f32", "bf16", "int8")
 	_ = cmd.MarkFlagFilename("out", "npy")
 	return cmd
 }
@@ -206,7 +204,10 @@ func (o *encodeOptions) run(cmd *cobra.Command, pictures []pictureToEncode) erro
 		}
 		if o.out != "" {
 			item.Out = cli.NumberedName(o.out, i, len(pictures))
-			if err := writeNpy(item.Out, rows, tower.Info().Width); err != nil {
+			err := cli.WriteFile(item.Out, 0o666, func(w io.Writer) error {
+				return npy.Write(w, rows, tower.Info().Width)
+			})
+			if err != nil {
 				return err
 			}
 		}

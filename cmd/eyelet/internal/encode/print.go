@@ -3,7 +3,6 @@ package encode
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/engine/bench"
@@ -78,7 +77,7 @@ func newEncoding(o *encodeOptions, tower *bench.Tower) *Encoding {
 
 // print describes the tower for people.
 func (e *Encoding) print(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := cli.NewTable(w)
 	tower := e.Tower
 	precision := tower.Precision
 	if precision == "bf16" && !e.Machine.BF16 && tower.Backend == "native" {
@@ -101,7 +100,7 @@ func (e *Encoding) print(w io.Writer) error {
 func (p *EncodedPicture) print(w io.Writer) error {
 	fmt.Fprintf(w, "\n%s: %d x %d pixels, %s, %d image tokens\n", cli.Printable(p.Name), p.Width,
 		p.Height, cli.Plural(p.Tiles, "tile"), p.Tokens)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := cli.NewTable(w)
 	row := func(name string, ms float64) {
 		fmt.Fprintf(t, "  %s\t%s\n", name, cli.MillisecondsText(
 			ms))

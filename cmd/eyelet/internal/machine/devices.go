@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -77,10 +75,9 @@ func NewDevicesCommand() *cobra.Command {
 				}
 				list = append(list, remote...)
 			}
-			if cli.BoolFlag(cmd, "json") {
-				return cli.WriteJSON(cmd.OutOrStdout(), list)
-			}
-			return printDevices(cmd.OutOrStdout(), list)
+			return cli.Print(cmd, cli.BoolFlag(cmd, "json"), list, func(w *strings.Builder) {
+				printDevices(w, list)
+			})
 		},
 	}
 	cmd.Flags().StringVar(&servers, "rpc", "",
@@ -230,8 +227,8 @@ func pciDisplays(root fs.FS) []display {
 	return list
 }
 
-func printDevices(w io.Writer, list []Compute) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+func printDevices(w *strings.Builder, list []Compute) {
+	table := cli.NewTable(w)
 	fmt.Fprintln(table, "NAME\tKIND\tMEMORY\tDRIVER\tBACKEND\tDESCRIPTION")
 	for _, c := range list {
 		memory := "-"
@@ -241,15 +238,12 @@ func printDevices(w io.Writer, list []Compute) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", cmp.Or(c.Name, "-"), c.Kind, memory,
 			cmp.Or(c.Driver, "-"), cmp.Or(c.Backend, "-"), cli.Printable(c.Description))
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
+	_ = table.Flush()
 	for _, c := range list {
 		if !c.Used {
 			fmt.Fprintf(w, "not used: %s: %s\n", cli.Printable(c.Description), c.Reason)
 		}
 	}
-	return nil
 }
 
 // gpuCheck is what the doctor says of GPUs.

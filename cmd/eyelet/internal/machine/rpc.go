@@ -23,7 +23,6 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/rpc"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
-	"github.com/eyelet-engine/eyelet/engine"
 )
 
 const rpcLong = `Lends this machine's memory and cores, or its GPUs, to other machines of the site,
@@ -83,7 +82,7 @@ func NewRPCCommand() *cobra.Command {
 		"", "devices to lend, as \"eyelet devices\" names them (default: the GPUs, or the CPU where there is none)")
 	f.StringVar(&o.memory, "memory",
 		"", "most memory to lend, as 12G (default: of the CPU what is available now, less 512 MiB; of a GPU all)")
-	f.IntVarP(&o.threads, "threads", "t", 0, "compute threads (default: one a core)")
+	cli.AddThreadsFlag(f, &o.threads)
 	f.StringVar(&o.worker, "worker", "", "")
 	_ = f.MarkHidden("worker")
 	return cmd
@@ -158,8 +157,8 @@ func (o *rpcOptions) address() (string, error) {
 }
 
 func (o *rpcOptions) serve(cmd *cobra.Command) error {
-	if o.threads < 0 || o.threads > 1024 {
-		return cli.Usagef("--threads is %d; give 1 to 1024, or 0 for one a core", o.threads)
+	if err := cli.CheckRanges(cmd.Flags(), "threads"); err != nil {
+		return err
 	}
 	address, err := o.address()
 	if err != nil {
@@ -189,11 +188,7 @@ func (o *rpcOptions) serve(cmd *cobra.Command) error {
 		return err
 	}
 	conn.Close()
-	say := func(format string, args ...any) {
-		if !cli.BoolFlag(cmd, "quiet") {
-			fmt.Fprintf(cmd.ErrOrStderr(), "eyelet: "+format+"\n", args...)
-		}
-	}
+	say := func(format string, args ...any) { cli.Say(cmd, "eyelet: "+format, args...) }
 	names := make([]string, len(lent))
 	for i, d := range lent {
 		names[i] = fmt.Sprintf("%s (%s)", d.Name, cli.Printable(d.Description))
@@ -241,12 +236,8 @@ func (o *rpcOptions) work(stdin io.Reader) error {
 	if err != nil {
 		return err
 	}
-	e, err := engine.New(engine.Options{Threads: o.threads}) // which counts the cores
+	threads, err := cli.ThreadCount(o.threads)
 	if err != nil {
-		return err
-	}
-	threads := e.Threads()
-	if err := e.Close(); err != nil {
 		return err
 	}
 	return rpc.Work(o.worker, threads, lent)

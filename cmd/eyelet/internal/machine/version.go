@@ -3,7 +3,7 @@ package machine
 import (
 	"cmp"
 	"fmt"
-	"text/tabwriter"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,20 +20,17 @@ func NewVersionCommand() *cobra.Command {
 		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := cli.ReadVersions()
-			if cli.BoolFlag(cmd, "json") {
-				return cli.WriteJSON(cmd.OutOrStdout(), v)
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			for _, row := range [][2]string{
-				{"eyelet", v.Eyelet}, {"go", v.Go}, {"platform", v.Platform},
-				{"libllama", v.Llama}, {"libggml", v.GGML}, {"libmtmd", v.MTMD},
-				{"onednn", v.OneDNN}, {"accelerator", v.Accelerator},
-				{"libjpeg-turbo", cmp.Or(v.JPEG,
-					"none; JPEG files are decoded by Go's library")},
-			} {
-				fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
-			}
-			return w.Flush()
+			return cli.Print(cmd, cli.BoolFlag(cmd, "json"), v, func(w *strings.Builder) {
+				for _, row := range [][2]string{
+					{"eyelet", v.Eyelet}, {"go", v.Go}, {"platform", v.Platform},
+					{"libllama", v.Llama}, {"libggml", v.GGML}, {"libmtmd", v.MTMD},
+					{"onednn", v.OneDNN}, {"accelerator", v.Accelerator},
+					{"libjpeg-turbo", cmp.Or(v.JPEG,
+						"none; JPEG files are decoded by Go's library")},
+				} {
+					fmt.Fprintf(w, "%-15s%s\n", row[0], row[1])
+				}
+			})
 		},
 	}
 	cmd.Flags().Bool("json", false, "print one JSON object")

@@ -43,8 +43,7 @@ func NewAdviseCommand() *cobra.Command {
 		"", "what the program may take, as 4GB or 6GiB (default: the memory of the machine that measured)")
 	f.StringVar(&wish, "wish", string(bench.Faithful), "faithful, fast or small")
 	f.Bool("json", false, "print one JSON object")
-	_ = cmd.RegisterFlagCompletionFunc("wish", cobra.FixedCompletions([]string{"faithful", "fast",
-		"small"}, cobra.ShellCompDirectiveNoFileComp))
+	cli.CompleteWith(cmd, "wish", "faithful", "fast", "small")
 	return cmd
 }
 
@@ -71,18 +70,14 @@ func advise(cmd *cobra.Command, path, memory string, wish bench.Wish) error {
 	if err != nil {
 		return err
 	}
-	if cli.BoolFlag(cmd, "json") {
-		return cli.WriteJSON(cmd.OutOrStdout(), a)
-	}
-	var text strings.Builder
-	fmt.Fprintf(&text, "Model      %s\n", cli.Printable(a.Model))
-	if a.Projector != "" {
-		fmt.Fprintf(&text, "Projector  %s\n", cli.Printable(a.Projector))
-	}
-	fmt.Fprintf(&text, "KV cache   %s\n\n", a.KV)
-	for _, reason := range a.Reasons {
-		fmt.Fprintf(&text, "- %s\n", cli.Printable(reason))
-	}
-	_, err = cmd.OutOrStdout().Write([]byte(text.String()))
-	return err
+	return cli.Print(cmd, cli.BoolFlag(cmd, "json"), a, func(w *strings.Builder) {
+		fmt.Fprintf(w, "Model      %s\n", cli.Printable(a.Model))
+		if a.Projector != "" {
+			fmt.Fprintf(w, "Projector  %s\n", cli.Printable(a.Projector))
+		}
+		fmt.Fprintf(w, "KV cache   %s\n\n", a.KV)
+		for _, reason := range a.Reasons {
+			fmt.Fprintf(w, "- %s\n", cli.Printable(reason))
+		}
+	})
 }

@@ -92,11 +92,8 @@ func newBenchVisionCommand() *cobra.Command {
 	f.BoolVar(&o.quick, "quick", false,
 		"two rounds of one tile, where --rounds and --tiles do not say otherwise")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
-	_ = cmd.RegisterFlagCompletionFunc("backend", cobra.FixedCompletions(bench.VisionBackends(),
-		cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("precision",
-		cobra.FixedCompletions([]string{"auto", "f32", "bf16", "int8"},
-			cobra.ShellCompDirectiveNoFileComp))
+	cli.CompleteWith(cmd, "backend", bench.VisionBackends()...)
+	cli.CompleteWith(cmd, "precision", "auto", "f32", "bf16", "int8")
 	return cmd
 }
 
@@ -173,11 +170,5 @@ func benchVision(cmd *cobra.Command, o *benchVisionOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.json {
-		return cli.WriteJSON(cmd.OutOrStdout(), report)
-	}
-	var text strings.Builder
-	printVisionReport(&text, report)
-	_, err = cmd.OutOrStdout().Write([]byte(text.String()))
-	return err
+	return cli.Print(cmd, o.json, report, func(w *strings.Builder) { printVisionReport(w, report) })
 }

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -107,7 +108,7 @@ func (c *cells) run(ctx context.Context, j *bench.Job,
 	_, err = p.stdin.Write(append(job, '\n'))
 	last, ok := p.answer(progress)
 	if !ok { // it has ended
-		err = firstError(c.close(), firstError(err, io.ErrUnexpectedEOF))
+		err = cmp.Or(c.close(), err, io.ErrUnexpectedEOF)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -170,14 +171,6 @@ func (p *cellProcess) answer(progress func(next string)) (last cellMessage, ok b
 		progress(m.Next)
 	}
 	return cellMessage{}, false
-}
-
-// firstError returns the first error that is not nil.
-func firstError(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // tailWriter keeps the end of what is written to it.

@@ -3,7 +3,6 @@ package measure
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -38,13 +37,9 @@ func newBenchCompareCommand() *cobra.Command {
 				}
 			}
 			c := bench.Compare(runs[0], runs[1])
-			if cli.BoolFlag(cmd, "json") {
-				return cli.WriteJSON(cmd.OutOrStdout(), c)
-			}
-			var text strings.Builder
-			printComparison(&text, c)
-			_, err := cmd.OutOrStdout().Write([]byte(text.String()))
-			return err
+			return cli.Print(cmd, cli.BoolFlag(cmd, "json"), c, func(w *strings.Builder) {
+				printComparison(w, c)
+			})
 		},
 	}
 	cmd.Flags().Bool("json", false, "print one JSON object")
@@ -55,7 +50,7 @@ func printComparison(w *strings.Builder, c *bench.Comparison) {
 	for _, note := range c.Notes {
 		fmt.Fprintf(w, "differs  %s\n", cli.Printable(note))
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := cli.NewTable(w)
 	for _, x := range c.Changes {
 		verdict := "worse"
 		if x.Better {

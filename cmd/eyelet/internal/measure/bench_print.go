@@ -3,7 +3,6 @@ package measure
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/engine/bench"
@@ -11,7 +10,7 @@ import (
 
 // printVisionReport writes a report as tables.
 func printVisionReport(w *strings.Builder, r *bench.VisionReport) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := cli.NewTable(w)
 	fmt.Fprintf(t, "Projector\t%s\n", cli.Printable(r.Projector))
 	fmt.Fprintf(t, "Tower\t%s: %d x %d pixels, patches of %d, %d blocks, %d wide; %d tokens a tile, %d wide\n", r.Tower.Family,
 		r.Tower.ImageSize, r.Tower.ImageSize, r.Tower.PatchSize, r.Tower.Blocks, r.Tower.Hidden,
@@ -51,7 +50,7 @@ func timesText(x float64) string { return fmt.Sprintf("%.2fx", x) }
 
 func printEncodes(w *strings.Builder, r *bench.VisionReport) {
 	fmt.Fprint(w, "\nEncoding\n")
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := cli.NewTable(w)
 	fmt.Fprint(t, "  backend\ttiles\ttime\tlongest step\tas fast as libmtmd\taccelerated\tto fewest tiles\tGFLOP\tGFLOP/s\tof limit\tmemory\tweights\tload\n")
 	for _, c := range r.Contestants {
 		for i, e := range c.Encodes {
@@ -85,7 +84,7 @@ func printEncodes(w *strings.Builder, r *bench.VisionReport) {
 
 func printAgreement(w *strings.Builder, r *bench.VisionReport) {
 	fmt.Fprint(w, "\nAgreement, by image token\n")
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := cli.NewTable(w)
 	fmt.Fprint(t, "  backend\twith\tlowest cosine\tmean cosine\tlargest error\trelative error\n")
 	for _, c := range r.Contestants {
 		for _, a := range c.Agreement {
@@ -100,7 +99,7 @@ func printPreprocessing(w *strings.Builder, r *bench.VisionReport) {
 	p := r.Preprocessing
 	fmt.Fprintf(w, "\nA photo of %d x %d pixels (JPEG, %s) to %s\n", p.Width, p.Height,
 		cli.BytesText(uint64(p.FileBytes)), cli.Plural(p.Tiles, "tile"))
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := cli.NewTable(w)
 	fmt.Fprintf(t, "  decode\t%s\tto %d x %d\n", rangeText(p.DecodeMS, cli.MillisecondsText),
 		p.ScaledW,
 		p.ScaledH)

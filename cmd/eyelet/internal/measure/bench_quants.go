@@ -17,7 +17,6 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/rpc"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
-	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/bench"
 	quantsreport "github.com/eyelet-engine/eyelet/engine/bench/report"
 )
@@ -101,12 +100,9 @@ func newBenchQuantsCommand() *cobra.Command {
 		"print the speeds as llama-bench does, with its field names: csv, json, jsonl, md, sql")
 	f.BoolVar(&o.json, "json", false, "print the results as JSON")
 	_ = cmd.MarkFlagFilename("projector", "gguf")
-	_ = cmd.RegisterFlagCompletionFunc("format",
-		cobra.FixedCompletions(quantsreport.LlamaBenchFormats, cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("only", cobra.FixedCompletions([]string{"speed", "quality"},
-		cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("against", cobra.FixedCompletions([]string{"llama-bench"},
-		cobra.ShellCompDirectiveNoFileComp))
+	cli.CompleteWith(cmd, "format", quantsreport.LlamaBenchFormats...)
+	cli.CompleteWith(cmd, "only", "speed", "quality")
+	cli.CompleteWith(cmd, "against", "llama-bench")
 	return cmd
 }
 
@@ -144,12 +140,9 @@ func (o *benchQuantsOptions) check(models []string) error {
 	o.q.NoSpeed, o.q.NoQuality, o.q.Against = o.only == "quality", o.only == "speed",
 		o.against != ""
 	if len(o.q.Threads) == 0 {
-		e, err := engine.New(engine.Options{})
-		if err != nil {
-			return err
-		}
-		o.q.Threads = []int{e.Threads()}
-		return e.Close()
+		n, err := cli.ThreadCount(0)
+		o.q.Threads = []int{n}
+		return err
 	}
 	return nil
 }

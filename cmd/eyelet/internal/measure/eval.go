@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -84,20 +83,14 @@ func NewEvalCommand() *cobra.Command {
 	f.IntVarP(&r.Request.MaxTokens, "max-tokens", "n", 256,
 		"longest answer in tokens (with --set, by default, what its answers need)")
 	f.IntVar(&r.Spec.Parallel, "parallel", engine.DefaultParallel, "questions under way at a time")
-	f.IntVarP(&r.Threads, "threads", "t", 0, "compute threads (default: one a core)")
+	cli.AddThreadsFlag(f, &r.Threads)
 	f.IntVarP(&r.Spec.Context, "ctx", "c", 0,
 		fmt.Sprintf("context length in tokens (default: %d, or what the model was trained for)",
 			engine.DefaultContext))
-	f.StringVar(&r.Spec.CacheType, "cache-type", "f16",
-		"type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0")
-	f.StringVar(&r.Spec.Encoder, "vision-backend", engine.EncoderAuto,
-		"who runs the vision tower: auto, native, mtmd (libmtmd), plain (slow, for comparisons)")
-	f.StringVar(&r.Spec.VisionPrecision, "vision-precision", "auto",
-		"arithmetic of native towers: auto, f32, bf16, int8")
+	cli.AddVisionFlags(f, &r.Spec)
 	cli.AddPlacementFlags(f, &r.Spec)
 	_ = cmd.RegisterFlagCompletionFunc("model", cli.CompleteModels)
-	_ = cmd.RegisterFlagCompletionFunc("layout", cobra.FixedCompletions(layoutNames(),
-		cobra.ShellCompDirectiveNoFileComp))
+	cli.CompleteWith(cmd, "layout", layoutNames()...)
 	cmd.AddCommand(newEvalCompareCommand())
 	return cmd
 }
@@ -121,7 +114,7 @@ func (o *evalOptions) check(flags *pflag.FlagSet, args []string) error {
 	if err := r.RequireProjector(); err != nil {
 		return err
 	}
-	return r.CheckRanges(flags)
+	return cli.CheckRanges(flags, "max-tokens", "threads", "parallel", "ctx")
 }
 
 func eval(cmd *cobra.Command, args []string, o *evalOptions) (err error) {
@@ -159,11 +152,7 @@ func eval(cmd *cobra.Command, args []string, o *evalOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if r.JSON {
-		err = cli.WriteJSON(s.Stdout, e)
-	} else {
-		_, err = fmt.Fprint(s.Stdout, evalText(e))
-	}
+	err = cli.Print(cmd, r.JSON, e, func(w *strings.Builder) { printEvaluation(w, e) })
 	if o.answers != "" { // after the scores, which a full disk must not cost
 		err = errors.Join(err, e.WriteAnswers(o.answers))
 	}
@@ -183,18 +172,16 @@ func (o *evalOptions) open() (set *bench.QuestionSet, err error) {
 	return set.Sample(o.count, o.seed), nil
 }
 
-// evalText is the table of scores, in percent.
-func evalText(e *bench.Evaluation) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s on %s\n", cli.Printable(e.Model), cli.Printable(e.Questions))
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "kind\tasked\tliteral\texact\tF1\tANLS")
+// printEvaluation writes the table of scores, in percent.
+func printEvaluation(w *strings.Builder, e *bench.Evaluation) {
+	fmt.Fprintf(w, "%s on %s\n", cli.Printable(e.Model), cli.Printable(e.Questions))
+	t := cli.NewTable(w)
+	fmt.Fprintln(t, "kind\tasked\tliteral\texact\tF1\tANLS")
 	for _, k := range e.Kinds {
-		fmt.Fprintln(w, evalLine(k.Kind, k))
+		fmt.Fprintln(t, evalLine(k.Kind, k))
 	}
-	fmt.Fprintln(w, evalLine("all", e.All))
-	_ = w.Flush() // into memory
-	return b.String()
+	fmt.Fprintln(t, evalLine("all", e.All))
+	_ = t.Flush()
 }
 
 func evalLine(name string, k bench.KindScores) string {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -34,28 +33,25 @@ func newEvalCompareCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if cli.BoolFlag(cmd, "json") {
-				return cli.WriteJSON(cmd.OutOrStdout(), c)
-			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), answersText(c))
-			return err
+			return cli.Print(cmd, cli.BoolFlag(cmd, "json"), c, func(w *strings.Builder) {
+				printAnswers(w, c)
+			})
 		},
 	}
 	cmd.Flags().Bool("json", false, "print one JSON object")
 	return cmd
 }
 
-// answersText is the comparison as a table, scores in percent.
-func answersText(c *bench.AnswerComparison) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "A  %s\nB  %s\n", cli.Printable(c.A.Model), cli.Printable(c.B.Model))
-	fmt.Fprintf(&b, "%s of both, %.1f %% answered alike", cli.Plural(c.Shared, "question"),
+// printAnswers writes the comparison as a table, scores in percent.
+func printAnswers(b *strings.Builder, c *bench.AnswerComparison) {
+	fmt.Fprintf(b, "A  %s\nB  %s\n", cli.Printable(c.A.Model), cli.Printable(c.B.Model))
+	fmt.Fprintf(b, "%s of both, %.1f %% answered alike", cli.Plural(c.Shared, "question"),
 		100*c.Same.Mean)
 	if c.OnlyA+c.OnlyB > 0 {
-		fmt.Fprintf(&b, "; left out: %d of A alone, %d of B alone", c.OnlyA, c.OnlyB)
+		fmt.Fprintf(b, "; left out: %d of A alone, %d of B alone", c.OnlyA, c.OnlyB)
 	}
-	fmt.Fprint(&b, "\n\n")
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprint(b, "\n\n")
+	w := cli.NewTable(b)
 	fmt.Fprintln(w, "kind\tmetric\tA\tB\tB - A, 95 % interval\tp (bootstrap)\tp (McNemar)\tverdict")
 	for i := range c.Scores {
 		s := &c.Scores[i]
@@ -75,6 +71,5 @@ func answersText(c *bench.AnswerComparison) string {
 			100*s.Difference.Mean, 100*s.Difference.Low, 100*s.Difference.High, s.BootstrapP,
 			mcnemar, verdict)
 	}
-	_ = w.Flush() // into memory
-	return b.String()
+	_ = w.Flush()
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -87,11 +86,7 @@ func evalSet(cmd *cobra.Command, o *evalOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if r.JSON {
-		return cli.WriteJSON(s.Stdout, e)
-	}
-	_, err = fmt.Fprint(s.Stdout, setText(e, set))
-	return err
+	return cli.Print(cmd, r.JSON, e, func(w *strings.Builder) { printSet(w, e, set) })
 }
 
 // head says what answers are to, so that a later run goes on with the same alone.
@@ -121,17 +116,16 @@ func (o *evalOptions) head(s *chat.Session, set *sets.Set) bench.AnswerHead {
 	return h
 }
 
-// setText is the table of scores, in percent.
-func setText(e *bench.SetEvaluation, set *sets.Set) string {
-	var b strings.Builder
+// printSet writes the table of scores, in percent.
+func printSet(b *strings.Builder, e *bench.SetEvaluation, set *sets.Set) {
 	split := ""
 	if e.Split != "" {
 		split = ", " + e.Split
 	}
-	fmt.Fprintf(&b, "%s on %s (%s%s)\n", cli.Printable(e.Model), cli.Printable(e.Set),
+	fmt.Fprintf(b, "%s on %s (%s%s)\n", cli.Printable(e.Model), cli.Printable(e.Set),
 		set.Layout.Title,
 		split)
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	w := cli.NewTable(b)
 	fmt.Fprint(w, "kind\tasked")
 	for _, name := range e.Metrics {
 		fmt.Fprintf(w, "\t%s", metricText(name))
@@ -145,11 +139,10 @@ func setText(e *bench.SetEvaluation, set *sets.Set) string {
 		}
 		fmt.Fprintln(w)
 	}
-	_ = w.Flush() // into memory
+	_ = w.Flush()
 	if e.Faults > 0 {
-		fmt.Fprintf(&b, "%s could not be asked, and counted as wrong; the file of answers (-o) says why.\n", cli.Plural(e.Faults, "question"))
+		fmt.Fprintf(b, "%s could not be asked, and counted as wrong; the file of answers (-o) says why.\n", cli.Plural(e.Faults, "question"))
 	}
-	return b.String()
 }
 
 // metricText is the name of a metric for people.

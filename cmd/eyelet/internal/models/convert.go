@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -80,8 +79,7 @@ func NewConvertCommand() *cobra.Command {
 	f.StringVar(&o.typ, "type", "f16", "type of matrices: "+strings.Join(convertTypes(), ", "))
 	f.BoolVar(&o.force, "force", false, "replace files that are there")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
-	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(convertTypes(),
-		cobra.ShellCompDirectiveNoFileComp))
+	cli.CompleteWith(cmd, "type", convertTypes()...)
 	_ = cmd.MarkFlagFilename("out", "gguf")
 	_ = cmd.MarkFlagFilename("mmproj", "gguf")
 	return cmd
@@ -159,17 +157,14 @@ func runConvert(cmd *cobra.Command, dir string, o *convertOptions) error {
 		p := converted(*result.Projector)
 		c.Projector = &p
 	}
-	if o.json {
-		return cli.WriteJSON(cmd.OutOrStdout(), c)
-	}
-	return c.print(cmd.OutOrStdout())
+	return cli.Print(cmd, o.json, c, c.print)
 }
 
 func converted(f convert.File) ConvertedFile {
 	return ConvertedFile{File: f.Path, Bytes: f.Bytes, Tensors: f.Tensors, Parameters: f.Parameters}
 }
 
-func (c *Conversion) print(w io.Writer) error {
+func (c *Conversion) print(w *strings.Builder) {
 	files := []*ConvertedFile{&c.Model}
 	if c.Projector != nil {
 		files = append(files, c.Projector)
@@ -180,11 +175,7 @@ func (c *Conversion) print(w io.Writer) error {
 		}
 	}
 	for _, f := range files {
-		if _, err := fmt.Fprintf(w, "%s: %s parameters in %d tensors, %s\n", cli.Printable(f.File),
-			cli.CountText(uint64(f.Parameters)), f.Tensors, cli.BytesText(uint64(
-				f.Bytes))); err != nil {
-			return err
-		}
+		fmt.Fprintf(w, "%s: %s parameters in %d tensors, %s\n", cli.Printable(f.File),
+			cli.CountText(uint64(f.Parameters)), f.Tensors, cli.BytesText(uint64(f.Bytes)))
 	}
-	return nil
 }

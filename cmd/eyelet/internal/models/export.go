@@ -1,7 +1,6 @@
 package models
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -71,8 +70,7 @@ func NewExportCommand() *cobra.Command {
 	f.StringSliceVar(&o.sbom, "sbom", nil,
 		"add bills of materials: spdx, cyclonedx or both, separated by a comma")
 	f.BoolVar(&o.plain, "plain", false, "pack nothing with zstd")
-	_ = cmd.RegisterFlagCompletionFunc("sbom", cobra.FixedCompletions([]string{"spdx", "cyclonedx"},
-		cobra.ShellCompDirectiveNoFileComp))
+	cli.CompleteWith(cmd, "sbom", "spdx", "cyclonedx")
 	return cmd
 }
 
@@ -135,12 +133,11 @@ func (o *exportOptions) write(cmd *cobra.Command, options bundle.ExportOptions) 
 	}
 	files, err := bundle.Export(cmd.Context(), o.out, options)
 	done()
-	if err != nil || cli.BoolFlag(cmd, "quiet") {
+	if err != nil {
 		return err
 	}
 	for _, path := range files {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s  %s\n", cli.Printable(path), cli.BytesText(uint64(sizeOf(
-			path))))
+		cli.Say(cmd, "%s  %s", cli.Printable(path), cli.BytesText(uint64(sizeOf(path))))
 	}
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
-	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/bench"
 	"github.com/eyelet-engine/eyelet/models/convert"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -73,7 +72,7 @@ func NewImatrixCommand() *cobra.Command {
 	f.IntVar(&o.Count, "count", 100, "how many of the questions are taken; 0 for all")
 	f.Uint64Var(&o.Seed, "seed", 2,
 		"seed that they are drawn with; bench quants has another by default")
-	f.IntVarP(&o.Threads, "threads", "t", 0, "compute threads (default: one a core)")
+	cli.AddThreadsFlag(f, &o.Threads)
 	f.Bool("force", false, "replace a file that is there")
 	f.Bool("json", false, "print one JSON object")
 	_ = cmd.MarkFlagFilename("out", "gguf")
@@ -108,12 +107,7 @@ func runImatrix(cmd *cobra.Command, o bench.ImatrixOptions, images []string, out
 	if err := cli.CheckOutput(out, "the matrix"); err != nil {
 		return err
 	}
-	e, err := engine.New(engine.Options{Threads: o.Threads})
-	if err != nil {
-		return err
-	}
-	o.Threads = e.Threads()
-	if err := e.Close(); err != nil {
+	if o.Threads, err = cli.ThreadCount(o.Threads); err != nil {
 		return err
 	}
 	asJSON := cli.BoolFlag(cmd, "json")

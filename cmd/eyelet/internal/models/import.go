@@ -2,7 +2,6 @@ package models
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -209,10 +208,8 @@ func (o *importOptions) tell(cmd *cobra.Command, m *store.Model, err error) erro
 	if err != nil {
 		return err
 	}
-	if !cli.BoolFlag(cmd, "quiet") {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s is there (%s, %s).\n", m.Name, m.Digest.Short(),
-			cli.BytesText(uint64(m.Manifest.Size())))
-	}
+	cli.Say(cmd, "%s is there (%s, %s).", m.Name, m.Digest.Short(),
+		cli.BytesText(uint64(m.Manifest.Size())))
 	return nil
 }
 

@@ -2,7 +2,6 @@ package models
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,13 +43,13 @@ func importBundle(cmd *cobra.Command, s *store.Store, o *importOptions, path str
 	if errors.Is(err, store.ErrExists) {
 		return &cli.InputError{Err: err, Remedy: "--replace lets the name stand for the new one"}
 	}
-	if err != nil && cmd.Context().Err() != nil && !cli.BoolFlag(cmd, "quiet") {
-		fmt.Fprintln(cmd.ErrOrStderr(), "What was read stays; the same command goes on from there.")
+	if err != nil && cmd.Context().Err() != nil {
+		cli.Say(cmd, "What was read stays; the same command goes on from there.")
 	}
-	if err != nil || cli.BoolFlag(cmd, "quiet") {
-		return err
+	if err == nil {
+		announceBundle(cmd, r)
 	}
-	return tellBundle(cmd, r)
+	return err
 }
 
 func openBundle(cmd *cobra.Command, path string) (*bundle.Source, error) {
@@ -60,28 +59,25 @@ func openBundle(cmd *cobra.Command, path string) (*bundle.Source, error) {
 	return bundle.OpenSource(path)
 }
 
-// tellBundle says what came in.
-func tellBundle(cmd *cobra.Command, r *bundle.Result) error {
-	w := cmd.ErrOrStderr()
+// announceBundle says what came in.
+func announceBundle(cmd *cobra.Command, r *bundle.Result) {
 	var names []string
 	for _, m := range r.Models {
 		names = append(names, m.Name.String())
 	}
-	switch {
-	case len(names) > 0:
-		fmt.Fprintf(w, "%s: there and checked.\n", strings.Join(names, ", "))
-	default:
-		fmt.Fprintln(w, "The bundle holds no models.")
+	if len(names) > 0 {
+		cli.Say(cmd, "%s: there and checked.", strings.Join(names, ", "))
+	} else {
+		cli.Say(cmd, "The bundle holds no models.")
 	}
 	if r.Program != nil {
-		fmt.Fprintf(w, "It carries eyelet %s for %s too; \"tar xf\" unpacks that.\n",
+		cli.Say(cmd, "It carries eyelet %s for %s too; \"tar xf\" unpacks that.",
 			cli.Printable(r.Program.Version), cli.Printable(r.Program.Platform))
 	}
 	switch {
 	case r.Signer != nil:
-		fmt.Fprintf(w, "Signed by the key %X.\n", r.Signer.ID())
+		cli.Say(cmd, "Signed by the key %X.", r.Signer.ID())
 	case r.Signed:
-		fmt.Fprintln(w, "It is signed; nobody checked by whom (--verify-key).")
+		cli.Say(cmd, "It is signed; nobody checked by whom (--verify-key).")
 	}
-	return nil
 }

@@ -4,10 +4,9 @@ package models
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"text/tabwriter"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,10 +44,9 @@ func NewListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if cli.BoolFlag(cmd, "json") {
-				return cli.WriteJSON(cmd.OutOrStdout(), items)
-			}
-			return printList(cmd.OutOrStdout(), items)
+			return cli.Print(cmd, cli.BoolFlag(cmd, "json"), items, func(w *strings.Builder) {
+				printList(w, items)
+			})
 		},
 	}
 	cmd.Flags().Bool("json", false, "print a JSON array")
@@ -153,8 +151,8 @@ func listedFiles(list *store.FolderList) []ListedModel {
 	return items
 }
 
-func printList(w io.Writer, items []ListedModel) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+func printList(w *strings.Builder, items []ListedModel) {
+	t := cli.NewTable(w)
 	fmt.Fprint(t, "NAME\tID\tSIZE\tPARAMETERS\tTYPE\tVISION\tFROM\t\n")
 	for _, item := range items {
 		vision := "no"
@@ -171,5 +169,5 @@ func printList(w io.Writer, items []ListedModel) error {
 			cli.BytesText(uint64(item.Size)), cli.Printable(item.Parameters),
 			cli.Printable(item.Quantization), vision, item.Source, cli.Printable(item.Error))
 	}
-	return t.Flush()
+	_ = t.Flush()
 }

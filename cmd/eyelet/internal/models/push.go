@@ -2,7 +2,6 @@ package models
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -67,9 +66,8 @@ func pushModel(cmd *cobra.Command, o *siteOptions, name, ref string) error {
 	progress, done := cli.TransferProgress(cmd, "pushing "+cli.Printable(name), m.Manifest.Size())
 	err = r.Push(cmd.Context(), m, progress)
 	done()
-	if err == nil && !cli.BoolFlag(cmd, "quiet") {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s is at %s (%s).\n", m.Name, cli.Printable(ref),
-			m.Digest.Short())
+	if err == nil {
+		cli.Say(cmd, "%s is at %s (%s).", m.Name, cli.Printable(ref), m.Digest.Short())
 	}
 	return err
 }
@@ -94,9 +92,8 @@ func pushFolder(cmd *cobra.Command, o *siteOptions, name string) error {
 	if errors.Is(err, store.ErrExists) {
 		return &cli.InputError{Err: err, Remedy: "--replace lets the name stand for the new one"}
 	}
-	if err == nil && !cli.BoolFlag(cmd, "quiet") {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s is in %s (%s).\n", m.Name, cli.Printable(o.where),
-			m.Digest.Short())
+	if err == nil {
+		cli.Say(cmd, "%s is in %s (%s).", m.Name, cli.Printable(o.where), m.Digest.Short())
 	}
 	return err
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
-	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/models/convert"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/quantize"
@@ -212,12 +211,7 @@ func runQuantize(cmd *cobra.Command, path string, o *quantizeOptions) error {
 		return err
 	}
 	defer f.Close()
-	e, err := engine.New(engine.Options{Threads: o.threads})
-	if err != nil {
-		return err
-	}
-	o.threads = e.Threads()
-	if err := e.Close(); err != nil {
+	if o.threads, err = cli.ThreadCount(o.threads); err != nil {
 		return err
 	}
 	q := &Quantization{Source: path, SourceBytes: f.Size()}
@@ -229,13 +223,7 @@ func runQuantize(cmd *cobra.Command, path string, o *quantizeOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.json {
-		return cli.WriteJSON(cmd.OutOrStdout(), q)
-	}
-	var text strings.Builder
-	q.print(&text, o.dryRun)
-	_, err = cmd.OutOrStdout().Write([]byte(text.String()))
-	return err
+	return cli.Print(cmd, o.json, q, func(w *strings.Builder) { q.print(w, o.dryRun) })
 }
 
 // check finds mistakes on the command line.

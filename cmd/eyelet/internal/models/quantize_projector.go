@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -173,7 +172,7 @@ func (o *quantizeOptions) pictures(cmd *cobra.Command,
 
 // print writes a summary, or in a dry run what becomes of each tensor.
 func (q *Quantization) print(w *strings.Builder, dryRun bool) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := cli.NewTable(w)
 	tensors, bytes := map[string]int{}, map[string]int64{}
 	for _, x := range q.Tensors {
 		tensors[x.To]++

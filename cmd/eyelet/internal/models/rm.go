@@ -33,14 +33,12 @@ running goes on. Ollama's models are never removed.`,
 				if err != nil {
 					return err
 				}
-				switch {
-				case cli.BoolFlag(cmd, "quiet"):
-				case removed.Deferred:
-					fmt.Fprintf(cmd.ErrOrStderr(), "%s is removed. Its files stay while others add models; \"eyelet store gc\" frees them.\n", name)
-				default:
-					fmt.Fprintf(cmd.ErrOrStderr(), "%s is removed; %s are free.\n", name,
-						cli.BytesText(uint64(removed.Bytes)))
+				if removed.Deferred {
+					cli.Say(cmd, "%s is removed. Its files stay while others add models; \"eyelet store gc\" frees them.", name)
+					continue
 				}
+				cli.Say(cmd, "%s is removed; %s are free.", name,
+					cli.BytesText(uint64(removed.Bytes)))
 			}
 			return nil
 		},

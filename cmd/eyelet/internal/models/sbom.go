@@ -2,7 +2,6 @@ package models
 
 import (
 	"fmt"
-	"io"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
@@ -39,10 +38,7 @@ source that their metadata claims.`,
 				return err
 			}
 			if out != "" && out != "-" {
-				return cli.WriteFile(out, 0o666, func(w io.Writer) error {
-					_, err := w.Write(doc.Data)
-					return err
-				})
+				return cli.WriteBytes(out, doc.Data)
 			}
 			_, err = cmd.OutOrStdout().Write(doc.Data)
 			return err
@@ -50,8 +46,7 @@ source that their metadata claims.`,
 	}
 	cmd.Flags().StringVar(&format, "format", "spdx", "spdx (2.3) or cyclonedx (1.6), both as JSON")
 	cmd.Flags().StringVarP(&out, "out", "o", "", "write to this file (default: stdout)")
-	_ = cmd.RegisterFlagCompletionFunc("format",
-		cobra.FixedCompletions([]string{"spdx", "cyclonedx"}, cobra.ShellCompDirectiveNoFileComp))
+	cli.CompleteWith(cmd, "format", "spdx", "cyclonedx")
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -84,16 +85,10 @@ func NewShowCommand() *cobra.Command {
 			if problem != nil {
 				summary.Problem = cli.Describe(problem)
 			}
-			if cli.BoolFlag(cmd, "json") {
-				err = cli.WriteJSON(cmd.OutOrStdout(), summary)
-			} else {
-				err = summary.print(cmd.OutOrStdout(), cli.BoolFlag(cmd, "tensors"),
-					outputWidth(cmd.OutOrStdout()))
-			}
-			if err != nil {
-				return err
-			}
-			return problem
+			err = cli.Print(cmd, cli.BoolFlag(cmd, "json"), summary, func(w *strings.Builder) {
+				summary.print(w, cli.BoolFlag(cmd, "tensors"), outputWidth(cmd.OutOrStdout()))
+			})
+			return cmp.Or(err, problem)
 		},
 	}
 	cmd.Flags().Bool("json", false, "print one JSON object with everything, tensors included")
@@ -227,13 +222,11 @@ func summarize(f *gguf.File) *Summary {
 }
 
 // print writes the summary as tables for a terminal that is width characters wide.
-func (s *Summary) print(w io.Writer, tensors bool, width int) error {
+func (s *Summary) print(w *strings.Builder, tensors bool, width int) {
 	if s.Stored != nil {
-		if err := s.Stored.print(w); err != nil {
-			return err
-		}
+		s.Stored.print(w)
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := cli.NewTable(w)
 	row := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(t, "%s\t%s\n", name, cli.Printable(value))
@@ -255,22 +248,15 @@ func (s *Summary) print(w io.Writer, tensors bool, width int) error {
 		row("Placement", s.Placement.String())
 	}
 	row("Parameters", fmt.Sprintf("%s (%d)", cli.CountText(s.Parameters), s.Parameters))
-	if err := t.Flush(); err != nil {
-		return err
+	_ = t.Flush()
+	s.printMetadata(w, width)
+	s.printTypes(w)
+	if tensors {
+		s.printTensors(w)
 	}
-	if err := s.printMetadata(w, width); err != nil {
-		return err
-	}
-	if err := s.printTypes(w); err != nil {
-		return err
-	}
-	if !tensors {
-		return nil
-	}
-	return s.printTensors(w)
 }
 
-func (s *Summary) printMetadata(w io.Writer, width int) error {
+func (s *Summary) printMetadata(w *strings.Builder, width int) {
 	fmt.Fprintf(w, "\nMetadata (%d)\n", len(s.Metadata))
 	const maxKey = 60
 	keyWidth, typeWidth := 0, 0
@@ -286,12 +272,8 @@ func (s *Summary) printMetadata(w io.Writer, width int) error {
 	valueWidth := max(width-keyWidth-typeWidth-6, 20)
 	for i, item := range s.Metadata {
 		value := cli.Abbreviate(cli.Printable(valueText(item.Value, valueWidth)), valueWidth)
-		if _, err := fmt.Fprintf(w, "  %-*s  %-*s  %s\n", keyWidth, rows[i][0], typeWidth,
-			rows[i][1], value); err != nil {
-			return err
-		}
+		fmt.Fprintf(w, "  %-*s  %-*s  %s\n", keyWidth, rows[i][0], typeWidth, rows[i][1], value)
 	}
-	return nil
 }
 
 // valueText returns the beginning of a value, not much longer than limit characters where that can
@@ -323,7 +305,7 @@ func valueText(v gguf.Value, limit int) string {
 	return "[" + b.String() + "]"
 }
 
-func (s *Summary) printTypes(w io.Writer) error {
+func (s *Summary) printTypes(w *strings.Builder) {
 	fmt.Fprintf(w, "\nTensors (%d)\n", len(s.Tensors))
 	var total int64
 	for _, t := range s.Types {
@@ -341,15 +323,14 @@ func (s *Summary) printTypes(w io.Writer) error {
 		}
 		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%.1f %%\t%.2f\t\n",
 			row.Type, row.Tensors, cli.CountText(row.Elements), cli.BytesText(uint64(row.Bytes)),
-			share,
-			bits)
+			share, bits)
 	}
-	return t.Flush()
+	_ = t.Flush()
 }
 
-func (s *Summary) printTensors(w io.Writer) error {
+func (s *Summary) printTensors(w *strings.Builder) {
 	fmt.Fprintln(w)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := cli.NewTable(w)
 	for _, tensor := range s.Tensors {
 		dims := make([]string, len(tensor.Dims))
 		for i, n := range tensor.Dims {
@@ -359,7 +340,7 @@ func (s *Summary) printTensors(w io.Writer) error {
 			cli.Printable(tensor.Name), tensor.Type, strings.Join(dims, " x "),
 			cli.BytesText(uint64(tensor.Bytes)))
 	}
-	return t.Flush()
+	_ = t.Flush()
 }
 
 // outputWidth returns the width in characters for which to write: that of the terminal, or a usual

@@ -2,7 +2,7 @@ package models
 
 import (
 	"fmt"
-	"text/tabwriter"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -46,15 +46,15 @@ func showDrawing(cmd *cobra.Command, f *diffusion.File, path string, stored *sto
 			s.Parts = append(s.Parts, DrawingPart{part, stored.Parts[part]})
 		}
 	}
-	if cli.BoolFlag(cmd, "json") {
-		return cli.WriteJSON(cmd.OutOrStdout(), s)
-	}
+	return cli.Print(cmd, cli.BoolFlag(cmd, "json"), s, s.print)
+}
+
+// print writes the summary as a table.
+func (s *DrawingSummary) print(w *strings.Builder) {
 	if s.Stored != nil {
-		if err := s.Stored.print(cmd.OutOrStdout()); err != nil {
-			return err
-		}
+		s.Stored.print(w)
 	}
-	t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	t := cli.NewTable(w)
 	rows := [][2]string{{"Kind", "draws pictures (\"eyelet draw\")"}, {"File", s.File}}
 	for _, p := range s.Parts {
 		rows = append(rows, [2]string{"Its " + string(p.Part), p.File})
@@ -69,5 +69,5 @@ func showDrawing(cmd *cobra.Command, f *diffusion.File, path string, stored *sto
 	}...) {
 		fmt.Fprintf(t, "%s\t%s\n", row[0], cli.Printable(row[1]))
 	}
-	return t.Flush()
+	_ = t.Flush()
 }

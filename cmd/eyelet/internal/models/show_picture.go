@@ -3,7 +3,7 @@ package models
 import (
 	"context"
 	"fmt"
-	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -76,10 +76,7 @@ func showPicture(cmd *cobra.Command, path string, stored *store.Resolved, pictur
 		if err != nil {
 			return err
 		}
-		if asJSON {
-			return cli.WriteJSON(cmd.OutOrStdout(), costs)
-		}
-		return costs.print(cmd.OutOrStdout())
+		return cli.Print(cmd, asJSON, costs, costs.print)
 	})
 }
 
@@ -151,7 +148,7 @@ func costOf(ctx context.Context, tower *bench.Tower, image *engine.Image,
 	}, plan.W, plan.H, nil
 }
 
-func (c *PictureCosts) print(w io.Writer) error {
+func (c *PictureCosts) print(w *strings.Builder) {
 	fmt.Fprintf(w, "%s: %d x %d pixels, before a %s projector run by %s\n", cli.Printable(c.Picture),
 		c.Width, c.Height, c.Projector, c.Backend)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -164,12 +161,8 @@ func (c *PictureCosts) print(w io.Writer) error {
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d x %d\t%.0f ms\t%.0f ms\t\n", name, b.ImageTokens, b.Parts,
 			b.ShownAsW, b.ShownAsH, b.DecodeMS, b.EncodeMS)
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
+	_ = t.Flush()
 	if c.Fixed {
-		_, err := fmt.Fprintln(w, "No budget changes the tokens of this picture with this model.")
-		return err
+		fmt.Fprintln(w, "No budget changes the tokens of this picture with this model.")
 	}
-	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/models/store"
@@ -42,8 +41,8 @@ func newStoredModel(r *store.Resolved) *StoredModel {
 }
 
 // print writes what the model file does not know.
-func (m *StoredModel) print(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+func (m *StoredModel) print(w *strings.Builder) {
+	t := cli.NewTable(w)
 	row := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(t, "%s\t%s\n", name, cli.Abbreviate(cli.Printable(strings.TrimSpace(value)),
@@ -64,10 +63,8 @@ func (m *StoredModel) print(w io.Writer) error {
 		line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
 		row("Licence", line)
 	}
-	if _, err := fmt.Fprintln(t); err != nil {
-		return err
-	}
-	return t.Flush()
+	fmt.Fprintln(t)
+	_ = t.Flush()
 }
 
 // printLicenses writes the texts of the licences that came with a model.

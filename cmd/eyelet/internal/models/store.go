@@ -2,7 +2,7 @@ package models
 
 import (
 	"fmt"
-	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -113,18 +113,14 @@ func checkStore(cmd *cobra.Command, _ []string) error {
 		}
 		report.Problems = append(report.Problems, item)
 	}
-	if cli.BoolFlag(cmd, "json") {
-		err = cli.WriteJSON(cmd.OutOrStdout(), report)
-	} else {
-		err = report.print(cmd.OutOrStdout())
-	}
+	err = cli.Print(cmd, cli.BoolFlag(cmd, "json"), report, report.print)
 	if err == nil && !report.OK {
 		err = cli.ErrSilent
 	}
 	return err
 }
 
-func (r *StoreReport) print(w io.Writer) error {
+func (r *StoreReport) print(w *strings.Builder) {
 	for _, p := range r.Problems {
 		fmt.Fprintf(w, "%s\n", p.Error)
 		for _, name := range p.Names {
@@ -144,10 +140,9 @@ func (r *StoreReport) print(w io.Writer) error {
 	case !r.OK:
 		state = "damaged; \"eyelet store check --repair\" removes what is"
 	}
-	_, err := fmt.Fprintf(w, "%s: %s, %s, %s (%s unused): %s\n", cli.Printable(r.Store),
+	fmt.Fprintf(w, "%s: %s, %s, %s (%s unused): %s\n", cli.Printable(r.Store),
 		cli.Plural(r.Models, "model"), cli.Plural(r.Blobs, "file"),
 		cli.BytesText(uint64(r.Bytes)), cli.BytesText(uint64(r.Unused)), state)
-	return err
 }
 
 func newStoreGCCommand() *cobra.Command {
@@ -171,9 +166,8 @@ are being added, nothing is removed.`,
 				grace = 0
 			}
 			removed, err := s.GC(grace)
-			if err == nil && !cli.BoolFlag(cmd, "quiet") {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s are free.\n", cli.BytesText(uint64(
-					removed.Bytes)))
+			if err == nil {
+				cli.Say(cmd, "%s are free.", cli.BytesText(uint64(removed.Bytes)))
 			}
 			return err
 		},

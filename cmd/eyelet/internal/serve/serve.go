@@ -127,7 +127,7 @@ func (o *serveOptions) flags(cmd *cobra.Command) {
 	f.IntVar(&spec.Parallel, "parallel", engine.DefaultParallel,
 		"requests of a model that are computed at a time")
 	f.IntVar(&spec.Queue, "queue", 256, "requests of a model that wait; more get 503")
-	f.IntVarP(&o.threads, "threads", "t", 0, "compute threads (default: one a core)")
+	cli.AddThreadsFlag(f, &o.threads)
 	f.IntVar(&o.server.DrawThreads, "draw-threads", 0,
 		"threads of a program that draws pictures, which gives way to answers (default: one a core)")
 	f.DurationVar(&spec.MaxGap, "max-itl", 250*time.Millisecond,
@@ -135,12 +135,7 @@ func (o *serveOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&spec.StateDir, "state-dir",
 		"", "folder for encoded pictures and beginnings of prompts, which then outlive the program (default: none)")
 	cli.AddPlacementFlags(f, spec)
-	f.StringVar(&spec.CacheType, "cache-type", "f16",
-		"type of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0")
-	f.StringVar(&spec.Encoder, "vision-backend", engine.EncoderAuto,
-		"who runs vision towers: auto, native, mtmd (libmtmd), plain")
-	f.StringVar(&spec.VisionPrecision, "vision-precision", "auto",
-		"arithmetic of native towers: auto, f32, bf16, int8")
+	cli.AddVisionFlags(f, spec)
 	f.BoolVar(&spec.ExactImages, "exact-images", false,
 		"decode photos at full size, not shrunk to what the tower needs")
 	f.StringArrayVar(&o.server.Hosts, "allow-host",
@@ -173,6 +168,9 @@ const serveGC = 50
 
 func serve(cmd *cobra.Command, o *serveOptions) (err error) {
 	if err := applyEnvironment(cmd.Flags(), os.Getenv); err != nil {
+		return err
+	}
+	if err := cli.CheckRanges(cmd.Flags(), "parallel", "draw-threads"); err != nil {
 		return err
 	}
 	if err := o.check(); err != nil {
@@ -247,11 +245,6 @@ func (o *serveOptions) check() error {
 	case o.server.Spec.Context < 0 || o.server.Context < 0 || o.server.Limits.Context < 0 ||
 		o.server.Spec.Queue < 1 || o.pool.Max < 0:
 		return cli.Usagef("--ctx, --default-ctx, --max-ctx, --queue and --max-models count things; give positive numbers")
-	case o.server.DrawThreads < 0 || o.server.DrawThreads > 1024:
-		return cli.Usagef("--draw-threads is %d; give 1 to 1024, or 0 for one a core",
-			o.server.DrawThreads)
-	case o.server.Spec.Parallel < 1 || o.server.Spec.Parallel > 64:
-		return cli.Usagef("--parallel is %d; give 1 to 64", o.server.Spec.Parallel)
 	case o.server.Limits.Requests < 1 || o.server.Limits.Connections < 1 ||
 		o.server.Limits.Images < 1:
 		return cli.Usagef("--max-requests, --max-connections and --max-images must be 1 or more")
@@ -298,11 +291,7 @@ func (o *serveOptions) memoryLimit() (int64, error) {
 	if o.memory != "" {
 		return cli.ParseMemory(o.memory, "--memory")
 	}
-	m, ok := cli.ReadMemory(os.DirFS("/"))
-	if !ok {
-		return 0, nil
-	}
-	return int64(m.Available / 100 * 85), nil //nolint:gosec // no machine has that much
+	return cli.ModelMemory(), nil
 }
 
 // nameModel completes the model that --model names.
