@@ -51,7 +51,9 @@ var poolings = map[string]string{"1": poolMean, "2": poolCLS, "3": poolLast}
 // number the text; ErrBusy is the one of more requests than ModelSpec.Queue that wait for others to
 // be embedded.
 func (m *Model) Embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) {
-	return whileOpen(ctx, m, func(ctx context.Context) (*Embeddings, error) { return m.embed(ctx, r) })
+	return whileOpen(ctx, m, func(ctx context.Context) (*Embeddings, error) {
+		return m.embed(ctx, r)
+	})
 }
 
 func (m *Model) embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) {

@@ -36,8 +36,8 @@ func (m *Model) planPicture(ctx context.Context, image *Image, budget Budget,
 	return plan, m.partsOf(plan, source), nil
 }
 
-// partsOf returns the pictures of a plan's parts. Models that count positions in one dimension alone
-// put the rows of a part one after the other.
+// partsOf returns the pictures of a plan's parts. Models whose positions have one dimension put the
+// rows of a part one after the other.
 func (m *Model) partsOf(plan *vision.Plan, source *media.Source) (pictures []*media.Picture) {
 	for i, part := range plan.Parts {
 		if m.lm.NPosPerEmbd() < 2 && part.Places != nil {

@@ -92,8 +92,8 @@ func (r *Request) tools() ([]Tool, error) {
 	return r.Tools[i : i+1], nil
 }
 
-// offerTools makes the template tell the model of its tools and of whether to think, or does so in its
-// place. It returns the messages to render.
+// offerTools makes the template tell the model of its tools and of whether to think, or does so in
+// its place. It returns the messages to render.
 func (m *Model) offerTools(ctx context.Context, messages []chat.Message, r *Request,
 	options *chat.RenderOptions) ([]chat.Message, error) {
 	tools, err := r.tools()

@@ -18,18 +18,12 @@ func TestAdviseNamesACombination(t *testing.T) {
 		t.Errorf("%+v: %+v", o, a)
 	}
 	dir := t.TempDir()
-	for _, tt := range []struct {
-		args  []string
-		code  int
-		texts []string
-	}{
+	mustRefuse(t, "advise", []refusal{
 		{nil, 2, []string{"RESULTS is missing"}},
 		{[]string{seedModel}, 2, []string{"eyelet bench quants"}},
 		{[]string{advisedResults, "--wish", "cheap"}, 2, []string{"faithful, fast or small"}},
 		{[]string{advisedResults, "--memory", "lots"}, 2, []string{"4GB or 6GiB"}},
 		{[]string{advisedResults, "--memory", "1MB"}, 2, []string{"the least takes"}},
 		{[]string{filepath.Join(dir, "none")}, 3, []string{"check the path"}},
-	} {
-		eyelet(t, append([]string{"advise"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)
-	}
+	})
 }

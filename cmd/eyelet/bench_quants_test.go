@@ -90,11 +90,7 @@ func TestBenchQuantsSaysWhatIsWrong(t *testing.T) {
 	broken := writeFile(t, filepath.Join(dir, "broken.jsonl"),
 		`{"picture": "a.png", "question": "What?", "answers": ["x"]`)
 	words := writeFile(t, filepath.Join(dir, "words", "results.json"), "words")
-	for _, tt := range []struct {
-		args  []string
-		code  int
-		texts []string
-	}{
+	mustRefuse(t, "bench", []refusal{
 		{[]string{"quants"}, 2, []string{"MODEL is missing"}},
 		{[]string{"quants", seedModel, "--only", "taste"}, 2, []string{"--only is"}},
 		{[]string{"quants", seedModel, "--against", "vllm"}, 2, []string{"give llama-bench"}},
@@ -116,9 +112,7 @@ func TestBenchQuantsSaysWhatIsWrong(t *testing.T) {
 		{[]string{"quants", seedModel, "-o", filepath.Dir(words)}, 3, []string{"--restart"}},
 		{[]string{"compare", words, words}, 3, []string{"results.json"}},
 		{[]string{"compare", dir, dir}, 3, []string{"check the path"}},
-	} {
-		eyelet(t, append([]string{"bench"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)
-	}
+	})
 }
 
 func TestBenchQuantsKeepsWhatThereIsWhenInterrupted(t *testing.T) {

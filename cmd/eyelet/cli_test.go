@@ -159,6 +159,21 @@ func (o outcome) mustFail(t *testing.T, code int, texts ...string) {
 	}
 }
 
+// refusal is a command line that fails, with its exit code and texts of its message.
+type refusal struct {
+	args  []string
+	code  int
+	texts []string
+}
+
+// mustRefuse runs a command with each of the command lines.
+func mustRefuse(t *testing.T, command string, list []refusal) {
+	t.Helper()
+	for _, r := range list {
+		eyelet(t, append([]string{command}, r.args...)...).mustFail(t, r.code, r.texts...)
+	}
+}
+
 func readFile(t *testing.T, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(path)

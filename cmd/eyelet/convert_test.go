@@ -48,11 +48,7 @@ func TestConvertSaysWhatIsWrong(t *testing.T) {
 	out := filepath.Join(dir, "out.gguf")
 	config := writeFile(t, filepath.Join(dir, "other", "config.json"),
 		`{"architectures":["GemmaForCausalLM"]}`)
-	for _, tt := range []struct {
-		args  []string
-		code  int
-		texts []string
-	}{
+	mustRefuse(t, "convert", []refusal{
 		{nil, 2, []string{"DIR is missing", `"eyelet convert --help"`}},
 		{[]string{dir}, 2, []string{"--out is missing"}},
 		{[]string{dir, "-o", out, "--type", "q4_k"}, 2,
@@ -64,9 +60,7 @@ func TestConvertSaysWhatIsWrong(t *testing.T) {
 		{[]string{config, "-o", out}, 2, []string{"give the folder that holds"}},
 		{[]string{filepath.Dir(config), "-o", out}, 3,
 			[]string{`"GemmaForCausalLM"; known are LlamaForCausalLM, `}},
-	} {
-		eyelet(t, append([]string{"convert"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)
-	}
+	})
 	if _, err := os.Stat(out); err == nil {
 		t.Error("a file is there")
 	}

@@ -34,11 +34,7 @@ func TestEvalSaysWhatIsWrong(t *testing.T) {
 	dir := t.TempDir()
 	broken := writeFile(t, filepath.Join(dir, "broken.jsonl"),
 		`{"picture": "a.png", "question": "What?"`)
-	for _, tt := range []struct {
-		args  []string
-		code  int
-		texts []string
-	}{
+	mustRefuse(t, "eval", []refusal{
 		{[]string{"no-such-model"}, 2, []string{`"no-such-model" is no model`}},
 		{[]string{"--model", seedModel}, 4, []string{"--mmproj"}},
 		{[]string{"--mmproj", seedProjector}, 2, []string{"without --model"}},
@@ -47,9 +43,7 @@ func TestEvalSaysWhatIsWrong(t *testing.T) {
 		{[]string{"--max-tokens", "0"}, 2, []string{"--max-tokens is 0"}},
 		{[]string{"--questions", broken}, 3, []string{"line 1"}},
 		{[]string{"--questions", filepath.Join(dir, "none")}, 3, []string{"none"}},
-	} {
-		eyelet(t, append([]string{"eval"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)
-	}
+	})
 }
 
 // setFolder holds tiny copies of public sets.
@@ -87,11 +81,7 @@ func TestEvalScoresAPublicSetAndComparesRuns(t *testing.T) {
 
 func TestEvalSaysWhatIsWrongWithASet(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		args  []string
-		code  int
-		texts []string
-	}{
+	mustRefuse(t, "eval", []refusal{
 		{[]string{"--layout", "textvqa"}, 2, []string{"want --set"}},
 		{[]string{"--set", "x", "--layout", "vizwiz"}, 2, []string{"docvqa"}},
 		{[]string{"--set", "x", "--questions", "y"}, 2, []string{"contradict"}},
@@ -104,7 +94,5 @@ func TestEvalSaysWhatIsWrongWithASet(t *testing.T) {
 			[]string{"has no answer", "--split"}},
 		{[]string{"compare", "a.jsonl"}, 2, []string{"B is missing"}},
 		{[]string{"compare", "no-such.jsonl", "no-such.jsonl"}, 3, []string{"no-such.jsonl"}},
-	} {
-		eyelet(t, append([]string{"eval"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)
-	}
+	})
 }

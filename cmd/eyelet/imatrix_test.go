@@ -68,11 +68,7 @@ func TestImatrixSaysWhatIsWrong(t *testing.T) {
 	dir := t.TempDir()
 	out := filepath.Join(dir, "imatrix.gguf")
 	short := writeFile(t, filepath.Join(dir, "short.txt"), "too short")
-	for _, tt := range []struct {
-		args  []string
-		code  int
-		texts []string
-	}{
+	mustRefuse(t, "imatrix", []refusal{
 		{nil, 2, []string{"MODEL is missing"}},
 		{[]string{seedModel}, 2, []string{"--out is missing"}},
 		{[]string{seedModel, "-o", out}, 2, []string{"give --text, or --projector"}},
@@ -85,7 +81,5 @@ func TestImatrixSaysWhatIsWrong(t *testing.T) {
 		{[]string{seedModel, "-o", out, "--image", short}, 2,
 			[]string{"--image is for a projector's matrix"}},
 		{[]string{seedProjector, "-o", out, "--image", short}, 3, []string{"short.txt"}},
-	} {
-		eyelet(t, append([]string{"imatrix"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)
-	}
+	})
 }

@@ -80,11 +80,7 @@ func TestQuantizeSaysWhatIsWrong(t *testing.T) {
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out.gguf")
 	bad := writeFile(t, filepath.Join(t.TempDir(), "bad.gguf"), "no importance matrix")
-	for _, tt := range []struct {
-		args  []string
-		code  int
-		texts []string
-	}{
+	mustRefuse(t, "quantize", []refusal{
 		{nil, 2, []string{"MODEL is missing"}},
 		{[]string{seedModel, "-o", out}, 2, []string{"--type is missing"}},
 		{[]string{seedModel, "--type", "q8_0"}, 2, []string{"--out is missing"}},
@@ -133,9 +129,7 @@ func TestQuantizeSaysWhatIsWrong(t *testing.T) {
 		{[]string{filepath.Join(dir, "none.gguf"), "-o", out, "--type", "q8_0"}, 3,
 			[]string{"check the path"}},
 		{[]string{bad, "-o", out, "--type", "q8_0"}, 3, []string{"GGUF"}},
-	} {
-		eyelet(t, append([]string{"quantize"}, tt.args...)...).mustFail(t, tt.code, tt.texts...)
-	}
+	})
 	if files, _ := os.ReadDir(dir); len(files) != 0 {
 		t.Errorf("left behind: %v", files)
 	}

@@ -112,6 +112,18 @@ func TestWorkersCarryOutABatch(t *testing.T) {
 	}
 }
 
+// roundsOfKilling begins a test in which processes are killed: how often, and over how many items.
+func roundsOfKilling(t *testing.T, usually int) (rounds, items int) {
+	if testing.Short() {
+		t.Skip("the processes are not those of the race detector")
+	}
+	t.Parallel()
+	if os.Getenv("EYELET_SLOW") != "" {
+		return 50, 600
+	}
+	return usually, 60
+}
+
 // manyPictures is a folder of n pictures, orange and pink in turn.
 func manyPictures(t *testing.T, n int) (dir string) {
 	dir = t.TempDir()
@@ -124,14 +136,7 @@ func manyPictures(t *testing.T, n int) (dir string) {
 
 // Whoever dies, and whenever: each item has exactly one result, and none is lost.
 func TestNothingIsLostWhoeverIsKilled(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the processes are not those of the race detector")
-	}
-	t.Parallel()
-	rounds, items := 5, 60
-	if os.Getenv("EYELET_SLOW") != "" {
-		rounds, items = 50, 600
-	}
+	rounds, items := roundsOfKilling(t, 5)
 	dir := manyPictures(t, items)
 	writeFile(t, dir+"/broken.png", readFile(t, orange)[:100])
 	s := newSite(t)
@@ -187,14 +192,7 @@ func TestNothingIsLostWhoeverIsKilled(t *testing.T) {
 
 // The queue inside the program and its worker die with it, and the same command goes on.
 func TestABatchOutlivesItsProgram(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the processes are not those of the race detector")
-	}
-	t.Parallel()
-	rounds, items := 3, 60
-	if os.Getenv("EYELET_SLOW") != "" {
-		rounds, items = 50, 600
-	}
+	rounds, items := roundsOfKilling(t, 3)
 	dir := manyPictures(t, items)
 	out := filepath.Join(t.TempDir(), "out.csv")
 	args := []string{"batch", dir, "-o", out, "--prompt", background, "-q", "--nats-ack", "2s"}

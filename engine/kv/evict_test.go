@@ -260,15 +260,21 @@ func caughtUp(t *testing.T, sequences int) (b *bench, caught, other *Prompt) {
 	b = newBench(t, plain, 20, sequences)
 	caught, other = text(1, 2, 3), text(11, 12, 13, 14)
 	p := caught.clone().add(4)
+	b.catchUp(t, p, caught, other, 2)
+	b.check()
+	return b, caught, other
+}
+
+// catchUp has a reader of p find caught when it has read one item: n more of p stand then.
+func (b *bench) catchUp(t *testing.T, p, caught, other *Prompt, n int) {
+	t.Helper()
 	s := b.open(p, 0)
 	b.compute(s, p, 1)
 	b.keep(caught)
 	b.keep(other)
-	if n, err := b.ShareLate(s, p); n != 2 || err != nil {
-		t.Fatal(n, err)
+	if got, err := b.ShareLate(s, p); got != n || err != nil {
+		t.Fatal(got, err)
 	}
-	b.check()
-	return b, caught, other
 }
 
 func TestWhatSomebodyElseHasIsGivenUpFirst(t *testing.T) {
@@ -281,13 +287,7 @@ func TestWhatSomebodyElseHasIsGivenUpFirst(t *testing.T) {
 func TestCatchingIsUse(t *testing.T) {
 	b := newBench(t, plain, 20, 4)
 	caught, other, p := text(1, 2, 3, 4), text(11, 12, 13, 14), text(1, 2, 9)
-	s := b.open(p, 0)
-	b.compute(s, p, 1)
-	b.keep(caught)
-	b.keep(other)
-	if n, err := b.ShareLate(s, p); n != 1 || err != nil {
-		t.Fatal(n, err)
-	}
+	b.catchUp(t, p, caught, other, 1)
 	b.mustReserve(b.Free() + 1)
 	b.wantStanding("what was caught", caught, 4)
 	b.wantStanding("what was not", other, 3)

@@ -109,12 +109,13 @@ func newPool(l loader, options Options) *Pool {
 	return &Pool{loader: l, options: options, entries: map[string]*entry{}}
 }
 
-// Use lends the model of a name, and loads it first as spec says if it is not there under that name.
-// It waits for a load that is under way, and while all memory is taken by models in use, until one
-// of them is released or ctx is done. Those who wait for memory get it in the order in which they
-// came. While one waits for models in use, nobody who came later gets a lease, lest the memory never
-// becomes free; so a goroutine that holds a lease must not wait for another. A load goes on as long
-// as anybody waits for it. Nothing is kept of the name beyond the model's own time in the pool.
+// Use lends the model of a name, and loads it as spec says if it is not there under that name. It
+// waits for a load that is under way, and while all memory is taken by models in use, until one of
+// them is released or ctx is done. Those who wait for memory get it in the order in which they
+// came. While one waits for models in use, nobody who came later gets a lease, lest the memory
+// never becomes free; so a goroutine that holds a lease must not wait for another. A load goes on
+// as long as anybody waits for it. Nothing is kept of the name beyond the model's own time in the
+// pool.
 //
 // Errors are ctx's own, engine.ErrClosed, those of [engine.Engine.Load], or ErrUnknownModel for a
 // name that [Pool.Reserve] has.

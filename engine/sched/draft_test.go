@@ -112,11 +112,7 @@ func TestWhoIsPutAsideKeepsNothingOfTheDraftModel(t *testing.T) {
 	d := &sketching{each: time.Millisecond, known: map[uint64]bool{}}
 	inBubble(t, 300, func(c *Config) { c.Drafter = d }, func(t *testing.T, b *bench) {
 		b.m.each = 5 * time.Millisecond
-		one, _ := b.say(100, "a question")
-		two, _ := b.say(100, "another one")
-		b.submit(one)
-		b.submit(two)
-		time.Sleep(time.Second)
+		one, two := b.sayTwo(100, "a question", "another one")
 		_ = b.s.Do(func() {
 			if len(d.known) == 0 || !b.makeRoom() {
 				t.Errorf("%d answers are drafted for, %d run", len(d.known), len(b.s.active))

@@ -14,8 +14,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 )
 
-// sayTogether submits n tasks at once, whose prompts are their numbers in a format, and compares each
-// answer with that of the prompt alone.
+// sayTogether submits n tasks at once, whose prompts are their numbers in a format, and compares
+// each answer with that of the prompt alone.
 func (b *bench) sayTogether(t *testing.T, n, length, cells int, format string) {
 	t.Helper()
 	var tasks []*Task
@@ -34,6 +34,16 @@ func (b *bench) sayTogether(t *testing.T, n, length, cells int, format string) {
 			t.Errorf("task %d: got %v, want %v", i, writers[i].tokens, want)
 		}
 	}
+}
+
+// sayTwo submits two tasks, and returns when both have run for a while.
+func (b *bench) sayTwo(length int, first, second string) (one, two *Task) {
+	one, _ = b.say(length, first)
+	two, _ = b.say(length, second)
+	b.submit(one)
+	b.submit(two)
+	time.Sleep(time.Second)
+	return one, two
 }
 
 func TestAMemoryWithLessRoomThanTheBooksSay(t *testing.T) {
@@ -167,11 +177,7 @@ func TestNoSnapshotOfWhatWasShifted(t *testing.T) {
 // A copy of cells that are about to be moved would be one of cells that were not.
 func TestWhatWasMovedIsNotPutAsideBeforeItWasComputed(t *testing.T) {
 	inBubble(t, 300, nil, func(t *testing.T, b *bench) {
-		one, _ := b.say(100, "on and on")
-		two, _ := b.say(100, "and another")
-		b.submit(one)
-		b.submit(two)
-		time.Sleep(time.Second)
+		one, two := b.sayTwo(100, "on and on", "and another")
 		_ = b.s.Do(func() {
 			if len(b.s.active) != 2 {
 				t.Errorf("%d tasks are active", len(b.s.active))

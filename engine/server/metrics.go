@@ -105,7 +105,8 @@ func figuresOf(s *sched.Stats, bytes int64) []modelFigure {
 		{counter, "pictures_saved_total",
 			"Pictures that need not be encoded, for their embeddings were there.",
 			float64(s.Media.SavedMemory + s.Media.SavedDisk + s.Media.SavedInFlight)},
-		{counter, "encoding_seconds_total", "Time of the vision tower.", s.Media.Encoding.Seconds()},
+		{counter, "encoding_seconds_total", "Time of the vision tower.",
+			s.Media.Encoding.Seconds()},
 		{gauge, "model_memory_bytes",
 			"Memory of this machine that a loaded model is counted with.", float64(bytes)},
 	}

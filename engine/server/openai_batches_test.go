@@ -16,11 +16,12 @@ import (
 	wire "github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
 
-// batchLines are requests in OpenAI's format: those of goodLine, and one that asks nothing.
+// batchLines are n requests in OpenAI's format whose answers do not end by themselves, so that each
+// has tokens; with bad, one that asks nothing and one of a model that is not there besides.
 func batchLines(n int, bad bool) string {
 	var b strings.Builder
 	for i := range n {
-		fmt.Fprintf(&b, `{"custom_id": "request-%d", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "seed", "max_tokens": 4, "messages": [{"role": "user", "content": "What is %d?"}]}}`+"\n", i, i)
+		fmt.Fprintf(&b, `{"custom_id": "request-%d", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "seed", "max_tokens": 4, "logit_bias": {"2": -100}, "messages": [{"role": "user", "content": "What is %d?"}]}}`+"\n", i, i)
 	}
 	if bad {
 		b.WriteString(`{"custom_id": "bad", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "seed", "messages": []}}` + "\n")

@@ -15,7 +15,8 @@ import (
 // path belongs to, unless the answer has begun.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
-// reading returns a handler that reads the JSON object in a request's body before answer answers it.
+// reading returns a handler that reads the JSON object in a request's body, and has answer answer
+// the request.
 func reading[Q any](s *Server,
 	answer func(w http.ResponseWriter, r *http.Request, q *Q) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {

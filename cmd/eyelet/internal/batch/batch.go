@@ -133,8 +133,7 @@ func NewBatchCommand() *cobra.Command {
 		Example: batchExample,
 		RunE:    func(cmd *cobra.Command, args []string) error { return runBatch(cmd, &o, args) },
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
+	f := cli.OrderedFlags(cmd)
 	f.StringVarP(&o.output, "out", "o", "",
 		"file for the answers: NAME.jsonl, NAME.csv or NAME.parquet")
 	f.StringVarP(&o.prompt, "prompt", "p", "", "what is asked about each picture")

@@ -56,8 +56,7 @@ func NewQueueCommand() *cobra.Command {
 			})
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
+	f := cli.OrderedFlags(cmd)
 	f.StringVar(&o.Dir, "store", "", "folder of the store; it is made if needed")
 	f.StringVarP(&listen, "listen", "l", "127.0.0.1:4222", "address to listen on")
 	f.StringVar(&o.Config, "config",

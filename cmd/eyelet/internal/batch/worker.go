@@ -53,8 +53,7 @@ func NewWorkerCommand() *cobra.Command {
 		Args:    cli.ExactArgs(),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runWorker(cmd, &o) },
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
+	f := cli.OrderedFlags(cmd)
 	o.queue.bind(f)
 	f.StringArrayVarP(&o.only, "model", "m", nil,
 		"work for this model alone; may be repeated (default: all that are here)")

@@ -69,8 +69,7 @@ func NewRunCommand() *cobra.Command {
 		Example: runExample,
 		RunE:    func(cmd *cobra.Command, args []string) error { return run(cmd, &o, args) },
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
+	f := cli.OrderedFlags(cmd)
 	f.StringVarP(&o.Spec.Model, "model", "m", "",
 		"name or digest of a model, or GGUF file of a language model (default: the built-in model)")
 	f.StringVar(&o.Spec.Projector, "mmproj", "",

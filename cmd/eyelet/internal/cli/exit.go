@@ -231,48 +231,56 @@ func withFlags(message string) string {
 // ErrSilent ends a command with [ExitFailure] after it has said itself what is wrong.
 var ErrSilent = errors.New("already reported")
 
+// remedies are what to do about errors whose messages cannot know it, of which the first counts whose
+// errors an error all wraps.
+var remedies = []struct {
+	all    []error
+	remedy string
+}{
+	{[]error{store.ErrNotFound}, `"eyelet list" shows the models`},
+	{[]error{bundle.ErrBundle, store.ErrDigest}, "the bundle is damaged; copy it again"},
+	{[]error{bundle.ErrBundle}, ""},
+	{[]error{bundle.ErrSignature}, ""},
+	{[]error{store.ErrMissing}, importAgain},
+	{[]error{store.ErrDigest}, importAgain},
+	{[]error{store.ErrBusy}, "try again when it has ended"},
+	{[]error{fs.ErrNotExist}, "check the path"},
+	{[]error{fs.ErrPermission}, "check who may read it"},
+	{[]error{gguf.ErrTruncated}, "download or copy it again"},
+	{[]error{safetensors.ErrTruncated}, "download or copy it again"},
+	{[]error{gguf.ErrNotGGUF}, "models are files in GGUF format, usually named *.gguf"},
+	{[]error{gguf.ErrUnsupported}, "convert the model again with a current llama.cpp"},
+	{[]error{gguf.ErrCorrupt}, damagedFile},
+	{[]error{gguf.ErrLimit}, damagedFile},
+	{[]error{convert.ErrExists}, "give --force to replace it"},
+	{[]error{engine.ErrSound}, "sounds are WAV, MP3 or FLAC files"},
+	{[]error{engine.ErrImage, imaging.ErrNotImage}, ""}, // it lists the formats itself
+	{[]error{engine.ErrImage},
+		"pictures are JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC, AVIF, JPEG XL or PDF files"},
+	{[]error{rpc.ErrAddress},
+		"--rpc takes HOST or HOST:PORT of each machine once, with commas between them"},
+	{[]error{engine.ErrDevice, engine.ErrRequest}, `"eyelet devices" lists what there is`},
+	{[]error{engine.ErrDevice}, lendingHelp},
+	{[]error{ggml.ErrNoRPC}, lendingHelp},
+}
+
+const (
+	importAgain = `"eyelet store check" tells more; import the model again`
+	damagedFile = "the file is damaged or was not made by a known tool: download it again"
+	lendingHelp = `"eyelet rpc --help" tells how machines lend to each other`
+)
+
 // remedyFor returns what to do about an error whose message cannot know it.
 func remedyFor(err error) string {
 	if in, ok := errors.AsType[*InputError](err); ok && in.Remedy != "" {
 		return in.Remedy
 	}
+	for _, r := range remedies {
+		if !slices.ContainsFunc(r.all, func(e error) bool { return !errors.Is(err, e) }) {
+			return r.remedy
+		}
+	}
 	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return `"eyelet list" shows the models`
-	case errors.Is(err, bundle.ErrBundle) && errors.Is(err, store.ErrDigest):
-		return "the bundle is damaged; copy it again"
-	case errors.Is(err, bundle.ErrBundle), errors.Is(err, bundle.ErrSignature):
-		return ""
-	case errors.Is(err, store.ErrMissing), errors.Is(err, store.ErrDigest):
-		return `"eyelet store check" tells more; import the model again`
-	case errors.Is(err, store.ErrBusy):
-		return "try again when it has ended"
-	case errors.Is(err, fs.ErrNotExist):
-		return "check the path"
-	case errors.Is(err, fs.ErrPermission):
-		return "check who may read it"
-	case errors.Is(err, gguf.ErrTruncated), errors.Is(err, safetensors.ErrTruncated):
-		return "download or copy it again"
-	case errors.Is(err, gguf.ErrNotGGUF):
-		return "models are files in GGUF format, usually named *.gguf"
-	case errors.Is(err, gguf.ErrUnsupported):
-		return "convert the model again with a current llama.cpp"
-	case errors.Is(err, gguf.ErrCorrupt), errors.Is(err, gguf.ErrLimit):
-		return "the file is damaged or was not made by a known tool: download it again"
-	case errors.Is(err, convert.ErrExists):
-		return "give --force to replace it"
-	case errors.Is(err, engine.ErrSound):
-		return "sounds are WAV, MP3 or FLAC files"
-	case errors.Is(err, engine.ErrImage) && errors.Is(err, imaging.ErrNotImage):
-		return "" // it lists the formats itself
-	case errors.Is(err, engine.ErrImage):
-		return "pictures are JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC, AVIF, JPEG XL or PDF files"
-	case errors.Is(err, rpc.ErrAddress):
-		return "--rpc takes HOST or HOST:PORT of each machine once, with commas between them"
-	case errors.Is(err, engine.ErrDevice) && errors.Is(err, engine.ErrRequest):
-		return `"eyelet devices" lists what there is`
-	case errors.Is(err, engine.ErrDevice), errors.Is(err, ggml.ErrNoRPC):
-		return `"eyelet rpc --help" tells how machines lend to each other`
 	case batch.Absent(err):
 		return `check the address of --nats, or start "eyelet queue" or nats-server there`
 	case errors.Is(err, atomicfile.ErrNotRegular):

@@ -11,6 +11,14 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
+// OrderedFlags returns the flags of a command, whose help lists them in the order in which they are
+// added.
+func OrderedFlags(cmd *cobra.Command) *pflag.FlagSet {
+	f := cmd.Flags()
+	f.SortFlags = false
+	return f
+}
+
 // AddThreadsFlag adds the flag --threads.
 func AddThreadsFlag(f *pflag.FlagSet, threads *int) {
 	f.IntVarP(threads, "threads", "t", 0, "compute threads (default: one a core)")

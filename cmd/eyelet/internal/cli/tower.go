@@ -14,8 +14,7 @@ type TowerFlags struct {
 
 // Register adds the flags to a command.
 func (o *TowerFlags) Register(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.SortFlags = false
+	f := OrderedFlags(cmd)
 	f.StringVar(&o.Projector, "mmproj", "",
 		"GGUF file of the vision projector, or name of a model (default: the built-in model's)")
 	AddThreadsFlag(f, &o.Threads)

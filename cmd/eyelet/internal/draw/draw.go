@@ -74,8 +74,7 @@ func NewDrawCommand() *cobra.Command {
 			return drawPictures(cmd, &o)
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
+	f := cli.OrderedFlags(cmd)
 	f.StringVarP(&o.out, "out", "o",
 		"", "PNG file to write; of several pictures x-1.png and so on; - writes to stdout (default: named after the text)")
 	f.StringVarP(&o.model, "model", "m", "",

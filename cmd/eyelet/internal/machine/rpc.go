@@ -72,8 +72,7 @@ func NewRPCCommand() *cobra.Command {
 			return o.serve(cmd)
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
+	f := cli.OrderedFlags(cmd)
 	f.StringVarP(&o.listen, "listen", "l", "127.0.0.1",
 		"address to listen on, as HOST or HOST:PORT; the port is "+rpc.DefaultPort+" if none is given")
 	f.BoolVar(&o.trust, "trust-network", false,

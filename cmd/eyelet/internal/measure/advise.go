@@ -37,8 +37,7 @@ func NewAdviseCommand() *cobra.Command {
 			return advise(cmd, args[0], memory, bench.Wish(wish))
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
+	f := cli.OrderedFlags(cmd)
 	f.StringVar(&memory, "memory",
 		"", "what the program may take, as 4GB or 6GiB (default: the memory of the machine that measured)")
 	f.StringVar(&wish, "wish", string(bench.Faithful), "faithful, fast or small")

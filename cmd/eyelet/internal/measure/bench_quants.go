@@ -64,8 +64,7 @@ func newBenchQuantsCommand() *cobra.Command {
 			return benchQuants(cmd, args, &o)
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
+	f := cli.OrderedFlags(cmd)
 	f.StringArrayVarP(&o.q.Projectors, "projector", "p", nil, "mmproj file; may be repeated")
 	f.StringVar(&o.q.Base, "base", "",
 		"model file that quality is compared with (default: the largest)")

@@ -71,8 +71,7 @@ func NewConvertCommand() *cobra.Command {
 			return runConvert(cmd, args[0], &o)
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
+	f := cli.OrderedFlags(cmd)
 	f.StringVarP(&o.out, "out", "o", "", "GGUF file to write")
 	f.StringVar(&o.mmproj, "mmproj", "",
 		"GGUF file of the vision tower and projector (default: mmproj- before the name of -o)")

@@ -57,8 +57,7 @@ func NewExportCommand() *cobra.Command {
 			return exportModels(cmd, &o, args)
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
+	f := cli.OrderedFlags(cmd)
 	f.StringVarP(&o.out, "out", "o", "", "the file to write; - for stdout")
 	f.StringVar(&o.program, "with-eyelet", "",
 		"carry the program: this one, or the folder that \"make bundle\" made (--with-eyelet=DIR)")

@@ -59,8 +59,7 @@ func NewImatrixCommand() *cobra.Command {
 			return runImatrix(cmd, o, images, out)
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
+	f := cli.OrderedFlags(cmd)
 	f.StringVarP(&out, "out", "o", "", "GGUF file to write")
 	f.StringVar(&o.Text, "text", "", "text file")
 	f.IntVar(&o.Windows, "windows", 0, "how many windows of 512 tokens of the text (default: all)")

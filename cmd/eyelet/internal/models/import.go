@@ -63,8 +63,7 @@ func NewImportCommand() *cobra.Command {
 		Args: someArgs("SOURCE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return importSource(cmd, &o, args) },
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
+	f := cli.OrderedFlags(cmd)
 	f.StringVar(&o.name, "name", "",
 		"name in the store, as llava:7b (default: made of the source's name)")
 	f.StringVar(&o.mmproj, "mmproj", "",

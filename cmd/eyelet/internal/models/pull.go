@@ -29,8 +29,7 @@ type siteOptions struct {
 
 // register adds the flags that both have.
 func (o *siteOptions) register(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.SortFlags = false
+	f := cli.OrderedFlags(cmd)
 	f.StringVar(&o.CAFile, "ca-file", "", "certificates (PEM) to trust besides the system's")
 	f.BoolVar(&o.PlainHTTP, "plain-http", false, "talk to the registry without TLS")
 	f.StringArrayVar(&o.AllowHosts, "allow-host", nil,

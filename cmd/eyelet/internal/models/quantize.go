@@ -95,8 +95,7 @@ func NewQuantizeCommand() *cobra.Command {
 			return runQuantize(cmd, path, &o)
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
+	f := cli.OrderedFlags(cmd)
 	f.StringVarP(&o.out, "out", "o", "", "GGUF file to write")
 	f.StringVar(&o.typ, "type",
 		"", "mixture of a language model (q4_k_m, q8_0, iq4_xs …; copy changes nothing) or type of a projector's matrices (q8_0, q4_k, bf16 …)")
