@@ -231,8 +231,8 @@ func withFlags(message string) string {
 // ErrSilent ends a command with [ExitFailure] after it has said itself what is wrong.
 var ErrSilent = errors.New("already reported")
 
-// remedies are what to do about errors whose messages cannot know it, of which the first counts whose
-// errors an error all wraps.
+// remedies are what to do about errors whose messages cannot know it. The first counts all of whose
+// errors an error wraps.
 var remedies = []struct {
 	all    []error
 	remedy string
