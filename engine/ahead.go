@@ -48,9 +48,9 @@ func (a *ahead) put(e *early) {
 	}
 }
 
-// take waits for the picture that a source would decode, and hands it over; nil if it is none that
+// claim waits for the picture that a source would decode, and hands it over; nil if it is none that
 // is kept, or could not be decoded.
-func (a *ahead) take(ctx context.Context, data []byte, identity string) *vision.Input {
+func (a *ahead) claim(ctx context.Context, data []byte, identity string) *vision.Input {
 	a.mu.Lock()
 	i := slices.IndexFunc(a.kept, func(e *early) bool {
 		return len(data) > 0 && e.data == &data[0] && e.identity == identity

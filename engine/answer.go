@@ -35,7 +35,7 @@ type answer struct {
 
 	mu     sync.Mutex
 	events []Event // not taken yet; a caller who is slow has at most one answer's
-	news   chan struct{}
+	posted chan struct{}
 }
 
 // Next implements [sched.Answer].
@@ -114,7 +114,7 @@ func (a *answer) post(e Event) {
 	a.events = append(a.events, e)
 	a.mu.Unlock()
 	select {
-	case a.news <- struct{}{}:
+	case a.posted <- struct{}{}:
 	default:
 	}
 }

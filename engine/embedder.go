@@ -202,17 +202,17 @@ func (e *embedder) fill(texts []*embedText, first int) (n int, err error) {
 	limit := min(e.pace.size, e.batch.Cap())
 	for seq := first; seq < len(texts); seq++ {
 		t := texts[seq]
-		take := min(len(t.tokens)-t.next, limit-e.batch.Len())
+		portion := min(len(t.tokens)-t.next, limit-e.batch.Len())
 		if !e.causal {
 			// Whole texts alone; the first goes through however long it is.
-			if take = len(t.tokens); e.batch.Len() > 0 && e.batch.Len()+take > limit {
+			if portion = len(t.tokens); e.batch.Len() > 0 && e.batch.Len()+portion > limit {
 				break
 			}
 		}
-		if take <= 0 {
+		if portion <= 0 {
 			break
 		}
-		for k := t.next; k < t.next+take; k++ {
+		for k := t.next; k < t.next+portion; k++ {
 			if err := e.batch.Add(t.tokens[k], llama.Pos(k), true, llama.Seq(seq)); err != nil {
 				return 0, err
 			}

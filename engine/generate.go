@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine/kv"
-	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
@@ -96,68 +95,84 @@ func (m *Model) untilClosed(ctx context.Context) (context.Context, context.Cance
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// run makes the request ready, hands it to the scheduler, and passes events on until the answer
-// ends or the caller leaves.
-func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
+// prepare makes the request ready: its prompt, what holds the answer, and what draws its tokens.
+// close frees that, after an error too.
+func (a *answer) prepare(ctx context.Context) (*prompt, error) {
 	m := a.model
 	if err := a.request.check(); err != nil {
-		return err
+		return nil, err
 	}
 	if !m.lc.HasMemory() {
-		return fmt.Errorf("%w: %s makes embeddings and does not answer", ErrRequest, m.info.Name)
+		return nil, fmt.Errorf("%w: %s makes embeddings and does not answer", ErrRequest,
+			m.info.Name)
 	}
 	if a.request.Session != "" && m.disk == nil {
-		return fmt.Errorf("%w: a session needs a folder to be saved in (ModelSpec.StateDir)",
+		return nil, fmt.Errorf("%w: a session needs a folder to be saved in (ModelSpec.StateDir)",
 			ErrRequest)
-	}
-	if a.request.Session != "" {
-		if err := disk.CheckName(a.request.Session); err != nil {
-			return fmt.Errorf("%w: %w", ErrRequest, err)
-		}
 	}
 	p, err := m.prompt(ctx, a.request)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	held, schema, err := m.constraint(ctx, a.request, p.thinking)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.relaxed, a.check = held.Relaxed, newSchemaCheck(a.request, held, schema)
-	if a.request.SchemaRetries > 0 && a.check.fatal() {
-		pass := yield
-		var back []Event // until the answer is found valid
-		yield = func(e Event) bool {
-			back = append(back, e)
-			if e.Done == nil {
-				return true
-			}
-			for _, e := range back {
-				if !pass(e) {
-					return false
-				}
-			}
-			return true
-		}
-	}
 	if a.chain, a.result.Seed, err = m.sampler(a.request, held, p.tokens()); err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { a.chain.Close() }()
 	a.lines = m.newNewlines(&a.request.Sampling, p.tokens())
 	a.understand(p.thinking)
 	a.result.Usage.Prompt, a.result.Usage.Image = p.n, p.images
 	if a.request.KeepPrompt {
 		a.result.Prompt = p.tokens()
 	}
-	if a.guide, err = m.guide(ctx, a.request); err != nil {
+	a.guide, err = m.guide(ctx, a.request)
+	return p, err
+}
+
+// close frees what prepare has made.
+func (a *answer) close() {
+	if a.guide != nil {
+		a.model.run(func() { _ = a.guide.close() })
+	}
+	if a.chain != nil {
+		a.chain.Close()
+	}
+}
+
+// heldBack returns a yield that passes events on when the last one has come.
+func heldBack(yield func(Event) bool) func(Event) bool {
+	var back []Event
+	return func(e Event) bool {
+		back = append(back, e)
+		if e.Done == nil {
+			return true
+		}
+		for _, e := range back {
+			if !yield(e) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// run makes the request ready, hands it to the scheduler, and passes events on until the answer
+// ends or the caller leaves.
+func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
+	m := a.model
+	p, err := a.prepare(ctx)
+	defer a.close()
+	if err != nil {
 		return err
 	}
-	if a.guide != nil {
-		defer m.run(func() { _ = a.guide.close() })
+	if a.request.SchemaRetries > 0 && a.check.fatal() {
+		yield = heldBack(yield) // until the answer is found valid
 	}
 	task := m.task(p, a.request)
-	a.text.Vocab, a.stop.stops, a.news = m.lm.Vocab(), a.request.Stop, make(chan struct{}, 1)
+	a.text.Vocab, a.stop.stops, a.posted = m.lm.Vocab(), a.request.Stop, make(chan struct{}, 1)
 	task.Answer = a
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
@@ -201,7 +216,7 @@ func (a *answer) follow(task *sched.Task, yield func(Event) bool) bool {
 	for {
 		over := false
 		select {
-		case <-a.news:
+		case <-a.posted:
 		case <-task.Done():
 			over = true
 		}

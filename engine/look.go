@@ -66,7 +66,7 @@ func (m *Model) source(image *Image, head imaging.Header, plan *vision.Plan,
 		Slow:  document.IsPDF(image.Data),
 	}
 	s.Open = func(ctx context.Context) (*vision.Input, error) {
-		if in := m.ahead.take(ctx, image.Data, s.Identity); in != nil {
+		if in := m.ahead.claim(ctx, image.Data, s.Identity); in != nil {
 			return in, nil
 		}
 		return open(ctx)

@@ -308,7 +308,7 @@ func (c *Cache) Append(s *Sequence, p *Prompt, n int) error {
 		return fmt.Errorf("%w: %d items were computed with %d cells free", ErrNoCells, n-have,
 			c.Free())
 	}
-	s.cells = c.cells.take(s.cells, n-have)
+	s.cells = c.cells.occupy(s.cells, n-have)
 	s.extend(p, n)
 	return nil
 }

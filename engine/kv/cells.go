@@ -18,9 +18,9 @@ func newCells(n int) cells {
 	return c
 }
 
-// take appends n cells, each held once by a running sequence, to list. There must be as many free
+// occupy appends n cells, each held once by a running sequence, to list. There must be as many free
 // ones.
-func (c *cells) take(list []int32, n int) []int32 {
+func (c *cells) occupy(list []int32, n int) []int32 {
 	from := len(list)
 	for range n {
 		last := len(c.free) - 1

@@ -152,7 +152,7 @@ type Lease struct {
 func (l *Lease) KeepAlive(d time.Duration) {
 	l.pool.mu.Lock()
 	defer l.pool.mu.Unlock()
-	l.keep, l.entry.asked = &d, &d
+	l.keep, l.entry.wanted = &d, &d
 }
 
 // Release gives the model back. A second call does nothing.
@@ -172,7 +172,7 @@ func (l *Lease) Release() {
 	}
 	p.release(l.entry)
 	if l.entry.leases == 0 {
-		l.entry.asked = nil
+		l.entry.wanted = nil
 	}
 }
 
@@ -214,8 +214,8 @@ func (p *Pool) List() []Status {
 		}
 		m := Status{Name: e.name, State: e.state, Bytes: e.bytes, Leases: e.leases,
 			Since: e.since, Expires: e.expires, Keep: e.keep}
-		if e.asked != nil {
-			m.Keep = *e.asked
+		if e.wanted != nil {
+			m.Keep = *e.wanted
 		}
 		if e.state == Ready && e.model != nil {
 			m.Info = e.model.Info()

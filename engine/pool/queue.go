@@ -30,7 +30,7 @@ type entry struct {
 	leases  int
 	keep    time.Duration // after the last lease
 	// what the latest lease that is not released has asked for; nil for nothing
-	asked   *time.Duration
+	wanted  *time.Duration
 	drop    bool      // unload after the last lease, whatever keep says
 	since   time.Time // idle since, else zero
 	expires time.Time // with a timer; else zero

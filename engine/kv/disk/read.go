@@ -93,7 +93,7 @@ func (h *header) parse(head []byte, state uint64) error {
 	keys := c.count(len(kv.Key{}) + 8)
 	h.Keys = make([]kv.Key, keys)
 	for i := range h.Keys {
-		copy(h.Keys[i][:], c.take(len(kv.Key{})))
+		copy(h.Keys[i][:], c.next(len(kv.Key{})))
 	}
 	h.floats = make([]int, keys)
 	for i := range h.floats {
@@ -129,8 +129,8 @@ type cursor struct {
 	short bool
 }
 
-// take returns the next n bytes, n at least 0.
-func (c *cursor) take(n int) []byte {
+// next returns the next n bytes, n at least 0.
+func (c *cursor) next(n int) []byte {
 	if n > len(c.b) {
 		c.b, c.short = nil, true
 		return make([]byte, min(n, 64)) // what callers take without a count is no longer
@@ -140,8 +140,8 @@ func (c *cursor) take(n int) []byte {
 	return b
 }
 
-func (c *cursor) u32() uint32 { return binary.LittleEndian.Uint32(c.take(4)) }
-func (c *cursor) u64() uint64 { return binary.LittleEndian.Uint64(c.take(8)) }
+func (c *cursor) u32() uint32 { return binary.LittleEndian.Uint32(c.next(4)) }
+func (c *cursor) u64() uint64 { return binary.LittleEndian.Uint64(c.next(8)) }
 
 // count reads how many elements of at least size bytes follow, 0 if there is no room for them.
 func (c *cursor) count(size int) int {
@@ -160,7 +160,7 @@ func (c *cursor) string(limit int) string {
 		c.b, c.short = nil, true
 		return ""
 	}
-	return string(c.take(n))
+	return string(c.next(n))
 }
 
 func (c *cursor) prompt() kv.Prompt {

@@ -299,7 +299,7 @@ func (r *batchRun) work() error {
 	}
 	p := cli.NewItemProgress(r.cmd.ErrOrStderr(), "items", r.state.Items, r.o.quiet)
 	defer p.End()
-	told := time.Time{}
+	reported := time.Time{}
 	count, err := r.queue.Submit(ctx, batch.Submission{
 		Batch: r.state.Batch, Items: r.items(), Resolve: r.resolve, ByPath: r.queue.Embedded() ||
 			r.o.byPath, Tries: r.o.tries,
@@ -313,8 +313,8 @@ func (r *batchRun) work() error {
 			p.Done(ok, known)
 		},
 		Wait: func(err error) {
-			if time.Since(told) > waitReport {
-				told = time.Now()
+			if time.Since(reported) > waitReport {
+				reported = time.Now()
 				r.say("%s; waiting", cli.Describe(err))
 			}
 		},
@@ -357,13 +357,13 @@ func (r *batchRun) failuresPath() string {
 func (r *batchRun) sum(failures string) error {
 	seconds := time.Since(r.began).Seconds()
 	if r.o.json {
-		told := map[string]any{"items": r.count.Items, "answered": r.count.OK,
+		summary := map[string]any{"items": r.count.Items, "answered": r.count.OK,
 			"failed": r.count.Failed, "known": r.count.Known, "seconds": seconds,
 			"output": r.o.output}
 		if r.count.Failed > 0 {
-			told["failures"] = failures
+			summary["failures"] = failures
 		}
-		if err := cli.WriteJSON(r.cmd.OutOrStdout(), told); err != nil {
+		if err := cli.WriteJSON(r.cmd.OutOrStdout(), summary); err != nil {
 			return err
 		}
 	} else if r.count.Failed == 0 {

@@ -116,7 +116,7 @@ func importSource(cmd *cobra.Command, o *importOptions, args []string) error {
 	progress, done := cli.TransferProgress(cmd, "copying", total)
 	m, err := s.Import(cmd.Context(), name, files, o.replace, progress)
 	done()
-	return o.tell(cmd, m, err)
+	return announce(cmd, m, o.replace, err)
 }
 
 // bundleName is how bundles and their volumes are named.
@@ -147,7 +147,7 @@ func importOllama(cmd *cobra.Command, s *store.Store, o *importOptions, ref stri
 	progress, done := cli.TransferProgress(cmd, "copying", 0)
 	m, err := s.ImportOllama(cmd.Context(), ref, name, o.replace, progress)
 	done()
-	return o.tell(cmd, m, err)
+	return announce(cmd, m, o.replace, err)
 }
 
 // files finds the files that a source means.
@@ -199,17 +199,16 @@ func (o *importOptions) nameFor(source string) (store.Name, error) {
 	return name, nil
 }
 
-// tell says what came into the store.
-func (o *importOptions) tell(cmd *cobra.Command, m *store.Model, err error) error {
-	if errors.Is(err, store.ErrExists) && !o.replace {
+// announce says what came into the store, or why nothing did.
+func announce(cmd *cobra.Command, m *store.Model, replace bool, err error) error {
+	if errors.Is(err, store.ErrExists) && !replace {
 		return &cli.InputError{Err: err, Remedy: "give another --name, or --replace"}
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		cli.Say(cmd, "%s is there (%s, %s).", m.Name, m.Digest.Short(),
+			cli.BytesText(uint64(m.Manifest.Size())))
 	}
-	cli.Say(cmd, "%s is there (%s, %s).", m.Name, m.Digest.Short(),
-		cli.BytesText(uint64(m.Manifest.Size())))
-	return nil
+	return err
 }
 
 // sizeOf returns the bytes of a file, 0 if it cannot be told.

@@ -73,7 +73,6 @@ func pullModel(cmd *cobra.Command, o *siteOptions, ref string) error {
 	if err != nil {
 		return err
 	}
-	tell := &importOptions{replace: o.replace}
 	if o.where != "" && !isURL(o.where) {
 		m, err := pullFolder(cmd, s, o, ref)
 		if errors.Is(err, store.ErrNotFound) {
@@ -81,7 +80,7 @@ func pullModel(cmd *cobra.Command, o *siteOptions, ref string) error {
 				Remedy: fmt.Sprintf("\"EYELET_MODELS=%s eyelet list\" shows the models there",
 					o.where)}
 		}
-		return tell.tell(cmd, m, err)
+		return announce(cmd, m, o.replace, err)
 	}
 	from, name, err := o.remote(ref)
 	if err != nil {
@@ -104,7 +103,7 @@ func pullModel(cmd *cobra.Command, o *siteOptions, ref string) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return &cli.InputError{Err: err, Remedy: "check name and tag; this is how it was asked for"}
 	}
-	return tell.tell(cmd, m, err)
+	return announce(cmd, m, o.replace, err)
 }
 
 func isURL(where string) bool {

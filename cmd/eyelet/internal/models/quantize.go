@@ -88,7 +88,7 @@ func NewQuantizeCommand() *cobra.Command {
 		Example: quantizeExample,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.quiet = cli.BoolFlag(cmd, "quiet")
-			path, err := o.takeArgs(cmd, args)
+			path, err := o.positional(cmd, args)
 			if err != nil {
 				return err
 			}
@@ -304,7 +304,7 @@ func (o *quantizeOptions) language(cmd *cobra.Command, f *gguf.File, q *Quantiza
 		return err
 	}
 	o.warnOverlaps(cmd.ErrOrStderr(), f, p.TensorTypes)
-	q.take(strings.ToUpper(o.typ), plan)
+	q.record(strings.ToUpper(o.typ), plan)
 	if o.dryRun {
 		return nil
 	}
@@ -377,8 +377,8 @@ func (o *quantizeOptions) languageParams(f *gguf.File) (p llama.QuantizeParams, 
 	return p, err
 }
 
-// take notes what becomes of the tensors.
-func (q *Quantization) take(typ string, p *quantize.Plan) {
+// record notes what becomes of the tensors.
+func (q *Quantization) record(typ string, p *quantize.Plan) {
 	q.Type, q.Bytes = typ, p.Bytes()
 	for _, t := range p.Tensors {
 		q.Tensors = append(q.Tensors, QuantizedTensor{Name: t.Name, From: t.From.String(),

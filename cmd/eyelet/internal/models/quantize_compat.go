@@ -15,9 +15,9 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// takeArgs takes what stands beside flags: the model alone, or llama-quantize's MODEL [FILE] TYPE
+// positional reads what stands beside flags: the model alone, or llama-quantize's MODEL [FILE] TYPE
 // [THREADS]. It returns the model's path.
-func (o *quantizeOptions) takeArgs(cmd *cobra.Command, args []string) (string, error) {
+func (o *quantizeOptions) positional(cmd *cobra.Command, args []string) (string, error) {
 	if len(args) == 0 || o.typ != "" || o.maxError != 0 || o.targetSize != "" {
 		return firstArg(args), cli.ExactArgs("MODEL")(cmd, args)
 	}

@@ -23,7 +23,7 @@ func TestQuantizeIsCalledAsLlamaQuantizeIs(t *testing.T) {
 		"m.gguf q4_0 4 5":           "error",
 	} {
 		var o quantizeOptions
-		model, err := o.takeArgs(NewQuantizeCommand(), strings.Fields(args))
+		model, err := o.positional(NewQuantizeCommand(), strings.Fields(args))
 		got := fmt.Sprintf("%s %s %s %d", model, o.out, o.typ, o.threads)
 		if err != nil {
 			got = "error"

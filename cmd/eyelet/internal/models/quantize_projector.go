@@ -53,7 +53,7 @@ func (o *quantizeOptions) projector(cmd *cobra.Command, f *gguf.File,
 	if search {
 		typ = "mixed"
 	}
-	q.take(typ, plan)
+	q.record(typ, plan)
 	if o.dryRun {
 		return nil
 	}

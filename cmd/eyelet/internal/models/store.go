@@ -93,11 +93,11 @@ func checkStore(cmd *cobra.Command, _ []string) error {
 	}
 	progress, done := cli.TransferProgress(cmd, "checking the store", size.Bytes)
 	o.Progress = progress
-	look, repair := s.Check, cli.BoolFlag(cmd, "repair")
+	check, repair := s.Check, cli.BoolFlag(cmd, "repair")
 	if repair {
-		look = s.Repair
+		check = s.Repair
 	}
-	r, err := look(cmd.Context(), o)
+	r, err := check(cmd.Context(), o)
 	done()
 	if err != nil {
 		return err
