@@ -169,9 +169,7 @@ func (c *Conversion) print(w *strings.Builder) {
 		files = append(files, c.Projector)
 	}
 	if c.Deaf {
-		if _, err := fmt.Fprintln(w, "note: the model's tower for sound is left out"); err != nil {
-			return err
-		}
+		fmt.Fprintln(w, "note: the model's tower for sound is left out")
 	}
 	for _, f := range files {
 		fmt.Fprintf(w, "%s: %s parameters in %d tensors, %s\n", cli.Printable(f.File),
