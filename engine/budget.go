@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
@@ -59,20 +60,15 @@ func (b Budget) plan(tower vision.Encoder, w, h int) (*vision.Plan, error) {
 		}
 		return p
 	}
-	most := b.Max
-	fits := func(p *vision.Plan) bool { return p != nil && (most == 0 || p.Tokens() <= most) }
+	fits := func(p *vision.Plan) bool { return p != nil && (b.Max == 0 || p.Tokens() <= b.Max) }
 	enough := func(p *vision.Plan) bool { return p != nil && p.Tokens() >= b.Min }
 	switch {
 	case !fits(own):
-		// The largest size that fits lies between one that does and one that does not. Where the
-		// smallest is still too much, as with the tiles of LLaVA 1.6, that is the bound.
-		small := least(w, h, at)
-		if p := at(small); p != nil {
-			most = max(most, p.Tokens())
-		}
-		if p := closest(small, 1, at, fits); p != nil {
+		// The largest size that fits lies between one that does and one that does not.
+		if p := closest(least(w, h, at), 1, at, fits); p != nil {
 			return p, nil
 		}
+		return fewest(own, at), nil
 	case !enough(own):
 		// The smallest size that is enough, if it is not too much.
 		if p := closest(math.Sqrt(maxShownPixels/float64(w)/float64(h)), 1, at, enough); fits(p) {
@@ -108,6 +104,26 @@ func least(w, h int, at func(float64) *vision.Plan) float64 {
 		}
 	}
 	return scale
+}
+
+// fewest is the plan of the largest size that takes as few tokens as there can be, where even those
+// of the smallest are too many, as with the tiles of LLaVA 1.6. Where a family cuts off padding,
+// the rounding of sides moves the number by some rows: a difference of a 32nd does not count.
+func fewest(own *vision.Plan, at func(float64) *vision.Plan) *vision.Plan {
+	plans, least := []*vision.Plan{own}, own.Tokens()
+	side := float64(min(own.W, own.H))
+	for step := 1; ; step++ {
+		scale := math.Exp2(-float64(step) / 8)
+		if scale*side < 1 {
+			break
+		}
+		if p := at(scale); p != nil {
+			plans, least = append(plans, p), min(least, p.Tokens())
+		}
+	}
+	return plans[slices.IndexFunc(plans, func(p *vision.Plan) bool {
+		return p.Tokens() <= least+least/32
+	})]
 }
 
 // closest goes from a scale that is good to one that is not, and returns the plan of the good one

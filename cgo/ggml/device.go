@@ -72,8 +72,8 @@ type Remote interface {
 var losses sync.Map
 
 // NoteLoss notes that devices of this machine have failed for good, where an exception says so in
-// the words of Vulkan's C++ binding: with which of them it happened is not told. Drivers do not give
-// a lost device back to the process that had it, and ggml's backends do not ask for another.
+// the words of Vulkan's C++ binding: with which of them it happened is not told. Drivers do not
+// give a lost device back to the process that had it, and ggml's backends do not ask for another.
 func NoteLoss(devices []Device, exception string) {
 	for _, d := range devices {
 		if d.Remote == nil && strings.Contains(exception, "ErrorDeviceLost") {

@@ -318,7 +318,8 @@ func (p *QuantizeParams) toC(arena *cArena) (*C.llama_model_quantize_params, err
 	c.only_copy = C.bool(p.Copy)
 	if n := len(p.PruneLayers); n > 0 {
 		list := unsafe.Slice((*C.int32_t)(arena.alloc(uintptr(4*(n+1)))), n+1)
-		for i, layer := range slices.Sorted(slices.Values(p.PruneLayers)) { // which libllama supposes
+		// libllama supposes that they are sorted.
+		for i, layer := range slices.Sorted(slices.Values(p.PruneLayers)) {
 			if layer < 0 || layer > math.MaxInt32 {
 				return nil, fmt.Errorf("llama: quantize: a model has no layer %d", layer)
 			}

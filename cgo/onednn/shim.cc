@@ -99,7 +99,8 @@ dnnl_status_t matmul_make(eyelet_matmul *m, dnnl_engine_t engine, const eyelet_m
   TRY(dnnl_primitive_create(&m->primitive, pd.p));
   TRY(dnnl_memory_desc_clone(&m->packed,
                              dnnl_primitive_desc_query_md(pd.p, dnnl_query_weights_md, 0)));
-  const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(pd.p, dnnl_query_scratchpad_md, 0);
+  const_dnnl_memory_desc_t scratch =
+      dnnl_primitive_desc_query_md(pd.p, dnnl_query_scratchpad_md, 0);
   m->packed_bytes = dnnl_memory_desc_get_size(m->packed);
   m->scratch_bytes = dnnl_memory_desc_get_size(scratch);
   m->has_bias = d->bias;
@@ -123,7 +124,8 @@ dnnl_status_t reorder_make(eyelet_reorder *r, dnnl_engine_t engine, const_dnnl_m
   PrimitiveDesc pd;
   TRY(dnnl_reorder_primitive_desc_create(&pd.p, from, engine, to, engine, attr.p));
   TRY(dnnl_primitive_create(&r->primitive, pd.p));
-  const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(pd.p, dnnl_query_scratchpad_md, 0);
+  const_dnnl_memory_desc_t scratch =
+      dnnl_primitive_desc_query_md(pd.p, dnnl_query_scratchpad_md, 0);
   r->scratch_bytes = dnnl_memory_desc_get_size(scratch);
   TRY(make_slots(&r->slot, &r->slots, slots, engine));
   for (int i = 0; i < slots; i++) {

@@ -68,8 +68,9 @@ func FuzzParseLine(f *testing.F) {
 
 func TestAMarkOfUTF8IsNoPartOfTheFirstLine(t *testing.T) {
 	for text, want := range map[string][]string{
-		"\xef\xbb\xbf{}\n[]\n": {"{}", "[]"}, "\xef\xbb\xbf": nil, "": nil, "\xef\xbb": {"\xef\xbb"},
-		"{}": {"{}"}, "a\n\xef\xbb\xbfb": {"a", "\xef\xbb\xbfb"},
+		"\xef\xbb\xbf{}\n[]\n": {"{}", "[]"}, "\xef\xbb\xbf": nil, "": nil,
+		"\xef\xbb": {"\xef\xbb"},
+		"{}":       {"{}"}, "a\n\xef\xbb\xbfb": {"a", "\xef\xbb\xbfb"},
 	} {
 		var got []string
 		for s := NewScanner(strings.NewReader(text)); s.Scan(); {

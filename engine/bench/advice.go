@@ -26,8 +26,8 @@ var Wishes = []Wish{Faithful, Fast, Small}
 // while another will do: answers begin to differ from the base's in what they say.
 const usable = 0.1
 
-// negligible is the KL divergence, in nats, below which a combination is as good as the base: that of
-// a good Q8_0 file, whose answers are the base's but where two tokens are as good as equal.
+// negligible is the KL divergence, in nats, below which a combination is as good as the base: that
+// of a good Q8_0 file, whose answers are the base's but where two tokens are as good as equal.
 const negligible = 0.001
 
 // answerTokens is the length of the answer by which speeds are told.

@@ -62,7 +62,8 @@ func TestAdviceServesTheWish(t *testing.T) {
 	for name, median := range map[string]float64{"q8_0": 1e-5, "q6_k": 1e-4, "q4_k_m": 1e-3} {
 		a := far.Qualities[name+" | f16"].Text.Against
 		a.KLMeanError = 0.02
-		a.KLQuantiles = []Quantile{{Share: 0.5, Value: median, Low: 0.9 * median, High: 1.1 * median}}
+		a.KLQuantiles = []Quantile{{Share: 0.5, Value: median, Low: 0.9 * median,
+			High: 1.1 * median}}
 	}
 	if a, err := Advise(far, 6<<30, Faithful); err != nil || a.Model != "q8_0" {
 		t.Errorf("medians that lie apart: %+v, %v", a, err)

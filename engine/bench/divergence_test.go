@@ -37,8 +37,8 @@ func TestFiguresOfDivergenceAreNumPys(t *testing.T) {
 	figuresAre(t, c.result(), g.Figures)
 }
 
-// figuresAre holds all figures of a comparison to those of NumPy, which scripts/golden/divergence.py
-// computes of the same logits.
+// figuresAre holds all figures of a comparison to those of NumPy, which
+// scripts/golden/divergence.py computes of the same logits.
 func figuresAre(t *testing.T, r *Distribution, figures map[string]interface{}) {
 	t.Helper()
 	got := map[string]interface{}{}

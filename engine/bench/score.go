@@ -23,8 +23,8 @@ var kvTypes = map[string]ggml.Type{
 	"q5_0": ggml.Q5_0, "q4_1": ggml.Q4_1, "q4_0": ggml.Q4_0,
 }
 
-// cacheParams are the parameters of a context whose cache has a type. As in the engine, an F32 cache
-// goes without fused attention, which rounds keys and values to F16 first.
+// cacheParams are the parameters of a context whose cache has a type. As in the engine, an F32
+// cache goes without fused attention, which rounds keys and values to F16 first.
 func cacheParams(kv string) (p llama.ContextParams, err error) {
 	t, ok := kvTypes[kv]
 	if !ok {

@@ -110,7 +110,8 @@ func (p *Plan) importance(params llama.QuantizeParams) map[string][]float32 {
 		if len(t.Dims) > 2 {
 			matrices = int(t.Dims[2])
 		}
-		if w := params.Imatrix[plan.source()]; len(w) == rowLength(t)*matrices && t.Elements() > 0 &&
+		w := params.Imatrix[plan.source()]
+		if len(w) == rowLength(t)*matrices && t.Elements() > 0 &&
 			int(t.Elements())/rowLength(t)%matrices == 0 {
 			list[plan.source()] = w
 		}

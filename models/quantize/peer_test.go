@@ -131,7 +131,8 @@ func TestPartsAreLlamaQuantizes(t *testing.T) {
 		t.Fatal(err)
 	}
 	theirs := filepath.Join(dir, "theirs.gguf")
-	cmd, err := peers.Command(t.Context(), "llama-quantize", "--keep-split", f.Path(), theirs, "Q4_0")
+	cmd, err := peers.Command(t.Context(), "llama-quantize", "--keep-split", f.Path(), theirs,
+		"Q4_0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,8 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	pictures := filepath.Join(dir, "pictures")
-	n, pixels := 2*o.items, smallPicture // each way has its own, so that none finds one in the cache
+	// Each way has its own, so that none finds one in the cache.
+	n, pixels := 2*o.items, smallPicture
 	if o.mode == "sizing" {
 		n, pixels = o.items, o.size
 	}
@@ -124,7 +125,8 @@ func draw(dir string, n, pixels int) error {
 		x, y := rng.IntN(pixels*5/8), rng.IntN(pixels*5/8)
 		for p := range pixels * pixels {
 			c := back
-			if p%pixels >= x && p%pixels < x+pixels*3/8 && p/pixels >= y && p/pixels < y+pixels*3/8 {
+			if p%pixels >= x && p%pixels < x+pixels*3/8 &&
+				p/pixels >= y && p/pixels < y+pixels*3/8 {
 				c = front
 			}
 			m.SetRGBA(p%pixels, p/pixels, c)

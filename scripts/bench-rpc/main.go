@@ -6,8 +6,8 @@
 //	go run ./scripts/bench-rpc -model build/synth/llama-1b-q4_k_m.gguf
 //
 // It starts the servers on the loopback, or takes those that -rpc names. On one machine the servers
-// compute one after the other, so that the ratio is what the protocol costs. Each round has a prompt
-// of its own, and the ratios are those of the medians.
+// compute one after the other, so that the ratio is what the protocol costs. Each round has a
+// prompt of its own, and the ratios are those of the medians.
 package main
 
 import (
