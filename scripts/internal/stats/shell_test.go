@@ -17,11 +17,13 @@ func TestMediansOfBenchMatrix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	functions := ""
+	functions, within := "", false
 	for line := range strings.Lines(string(script)) {
-		if strings.HasPrefix(line, "median() {") || strings.HasPrefix(line, "ratio() {") {
+		within = within || line == "median() {\n" || line == "ratio() {\n"
+		if within {
 			functions += line
 		}
+		within = within && line != "}\n"
 	}
 	dir := t.TempDir()
 	for rows, want := range map[string]string{
