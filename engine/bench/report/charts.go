@@ -166,7 +166,8 @@ func (v *view) pareto(title, x string, cost func(*bench.Cell) (float64, bool),
 	s.GlyphStyle = draw.GlyphStyle{Color: strong, Radius: vg.Points(4), Shape: draw.CircleGlyph{}}
 	p.Add(l, s)
 	p.Y.Min, p.Y.Max = lowest-0.6, highest+0.2 // room for the lowest names
-	if p.X.Max == p.X.Min {                    // plot would widen it as well, but after names have their places
+	// Plot would widen this as well, but after names have their places.
+	if p.X.Max == p.X.Min {
 		p.X.Min, p.X.Max = p.X.Min-1, p.X.Max+1
 	}
 	margin := (p.X.Max - p.X.Min) * 0.05
