@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"aead.dev/minisign"
@@ -403,6 +404,32 @@ func TestASecretKeyNeedsItsPassword(t *testing.T) {
 		return "a password", nil
 	}); err != nil || !public.Equal(key.Public()) {
 		t.Errorf("the right password: %v", err)
+	}
+}
+
+// Keys may come through pipes, as those that a shell makes of "<(decrypt key)".
+func TestASecretKeyComesThroughAPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "site")
+	public, err := NewKey(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipe := path + ".pipe"
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Skip(err)
+	}
+	written := make(chan error, 1)
+	go func() { written <- os.WriteFile(pipe, data, 0o600) }()
+	key, err := ReadSecretKey(pipe, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-written; err != nil || !public.Equal(key.Public()) {
+		t.Errorf("another key, or %v", err)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"aead.dev/minisign"
 
-	"github.com/eyelet-engine/eyelet/models/internal/smallfile"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
@@ -106,7 +105,15 @@ func writeNew(path string, data []byte, mode os.FileMode) error {
 	return nil
 }
 
-func readSmall(path string) ([]byte, error) { return smallfile.Read(path, maxSignature) }
+// readSmall reads a key, from a pipe too, so that a secret one need not lie on a disk.
+func readSmall(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxSignature))
+}
 
 // sign signs the whole of r, hashed first, as minisign does by default.
 func sign(key SecretKey, r io.Reader, comment string) ([]byte, error) {

@@ -103,14 +103,23 @@ func (d *Decoder) Decode(ctx context.Context, file []byte, pixels int64) (*Pictu
 		true)
 }
 
-// places has one for each machine at work.
-var places = make(chan struct{}, min(4, max(2, runtime.GOMAXPROCS(0))))
+// places has one for each machine that decodes, and headers one for each that reads a header alone,
+// which need not wait for pictures that take long.
+var (
+	machines = min(4, max(2, runtime.GOMAXPROCS(0)))
+	places   = make(chan struct{}, machines)
+	headers  = make(chan struct{}, machines)
+)
 
 func (d *Decoder) run(ctx context.Context, file []byte, limit time.Duration, memory int64,
 	whole bool) (p *Picture, err error) {
+	place := headers
+	if whole {
+		place = places
+	}
 	select {
-	case places <- struct{}{}:
-		defer func() { <-places }()
+	case place <- struct{}{}:
+		defer func() { <-place }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
