@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -153,5 +154,35 @@ func FuzzIt(f *testing.F)      { f.Add(1); f.Fuzz(func(t *testing.T, i int) { ru
 	}
 	if status, err := run(folder, []string{"./nothing"}); err != nil || status == 0 {
 		t.Errorf("of no package: status %d, %v", status, err)
+	}
+}
+
+// Packages that cannot be listed are not passed over.
+func TestPackagesThatCannotBeListedFail(t *testing.T) {
+	script, err := os.ReadFile("../test-go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	module := t.TempDir()
+	write := func(name, text string) {
+		path := filepath.Join(module, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o777),
+			os.WriteFile(path, []byte(text), 0o777)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("go.mod", "module m\n\ngo 1.26\n")
+	write("scripts/test-go", string(script))
+	write("p/p.go", "package p\n")
+	write("q/q.go", "pack q\n")
+	t.Setenv("EYELET_TESTED", "")
+	t.Setenv("GOWORK", "off")
+	for packages, good := range map[string]bool{"./p": true, "./q": false, "./...": false,
+		"./none": false, "./none/...": false} {
+		out, err := exec.Command(filepath.Join(module, "scripts", "test-go"),
+			packages).CombinedOutput()
+		if (err == nil) != good {
+			t.Errorf("%s: %v: %s", packages, err, out)
+		}
 	}
 }
