@@ -195,9 +195,8 @@ func runQuantize(cmd *cobra.Command, path string, o *quantizeOptions) error {
 		return fmt.Errorf("%s: %w", o.out, convert.ErrExists)
 	}
 	if o.keepSplit && !o.force && !o.dryRun {
-		parts := strings.TrimSuffix(o.out, ".gguf") + "-[0-9]*-of-[0-9]*.gguf"
-		if there, _ := filepath.Glob(parts); len(there) > 0 {
-			return fmt.Errorf("%s: %w", there[0], convert.ErrExists)
+		if there := splitPart(o.out); there != "" {
+			return fmt.Errorf("%s: %w", there, convert.ErrExists)
 		}
 	}
 	if !o.dryRun {
@@ -223,6 +222,20 @@ func runQuantize(cmd *cobra.Command, path string, o *quantizeOptions) error {
 		return err
 	}
 	return cli.Print(cmd, o.json, q, func(w *strings.Builder) { q.print(w, o.dryRun) })
+}
+
+// splitPart returns a file that is there and named as the parts of a split model are, "" if there
+// is none.
+func splitPart(out string) string {
+	dir, name := filepath.Split(strings.TrimSuffix(out, ".gguf"))
+	part := regexp.MustCompile("^" + regexp.QuoteMeta(name) + `-\d+-of-\d+\.gguf$`)
+	entries, _ := os.ReadDir(cmp.Or(dir, "."))
+	for _, e := range entries {
+		if part.MatchString(e.Name()) {
+			return filepath.Join(dir, e.Name())
+		}
+	}
+	return ""
 }
 
 // check finds mistakes on the command line.

@@ -95,3 +95,22 @@ func TestWeightsAreChosenByName(t *testing.T) {
 		}
 	}
 }
+
+// Folders and names may have what patterns are made of.
+func TestPartsOfASplitModelAreFound(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "models [old]")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	there := filepath.Join(dir, "m[1].*-00001-of-00002.gguf")
+	if err := os.WriteFile(there, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"m[1].*.gguf": there, "m[1].*": there,
+		"m1.x.gguf": "", "m.gguf": ""} {
+		if got := splitPart(filepath.Join(dir, name)); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
