@@ -24,13 +24,14 @@ import (
 // record is what the server knows of a request beside itself.
 type record struct {
 	id     string
-	client string // whose turn it is when many wait: the name of the key, or the address
-	key    *Key   // nil where none is demanded
-	memory held   // for its body and the pictures that were fetched for it
-	waits  *waits // of the server
-	route  string // pattern of the mux, "" for none
-	model  string // that answered, for the log
-	err    error  // that ended it, for the log
+	began  time.Time // when its body was read, of those that hold a JSON object
+	client string    // whose turn it is when many wait: the name of the key, or the address
+	key    *Key      // nil where none is demanded
+	memory held      // for its body and the pictures that were fetched for it
+	waits  *waits    // of the server
+	route  string    // pattern of the mux, "" for none
+	model  string    // that answered, for the log
+	err    error     // that ended it, for the log
 
 	relax    sync.Once // for what follows
 	relaxed  []string  // parts of the schemas of tools that nothing holds, for the log

@@ -61,7 +61,7 @@ func (s *Server) ollamaAnswer(w http.ResponseWriter, r *http.Request, t *ollamaT
 
 // ollamaChat answers POST /api/chat.
 func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request, q *ollama.ChatRequest) error {
-	began := time.Now()
+	began := recordOf(r.Context()).began
 	m, err := s.models.find(q.Model)
 	if err != nil {
 		return err

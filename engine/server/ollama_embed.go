@@ -24,7 +24,7 @@ type ollamaEmbedRequest struct {
 
 // ollamaEmbed answers POST /api/embed: vectors for texts.
 func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request, q *ollamaEmbedRequest) error {
-	began := time.Now()
+	began := recordOf(r.Context()).began
 	m, err := s.models.find(q.Model)
 	if err != nil {
 		return err

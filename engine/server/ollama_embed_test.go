@@ -1,8 +1,12 @@
 package server
 
 import (
+	"encoding/json"
+	"io"
 	"math"
+	"net/http"
 	"testing"
+	"time"
 
 	"github.com/ollama/ollama/api"
 )
@@ -22,6 +26,24 @@ func TestEmbeddings(t *testing.T) {
 	if err != nil || len(two.Embeddings) != 2 || two.PromptEvalCount < 6 ||
 		math.Abs(length(two.Embeddings[0])-1) > 1e-4 || two.TotalDuration <= 0 {
 		t.Fatalf("%+v %v", two, err)
+	}
+	// The total is that of Ollama's, which begins before the body is read.
+	const held = 300 * time.Millisecond
+	body, rest := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(rest, `{"model":"seed",`)
+		time.Sleep(held)
+		_, _ = io.WriteString(rest, `"input":"a"}`)
+		rest.Close()
+	}()
+	resp, err := http.Post(ts.url+"/api/embed", "application/json", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var slow api.EmbedResponse
+	if err := json.NewDecoder(resp.Body).Decode(&slow); err != nil || slow.TotalDuration < held/2 {
+		t.Errorf("a body that takes %v: %v, %v", held, slow.TotalDuration, err)
 	}
 	one, err := c.Embed(t.Context(), &api.EmbedRequest{Model: "seed", Input: "a red circle",
 		Dimensions: 7})

@@ -17,7 +17,7 @@ import (
 // ollamaGenerate answers POST /api/generate.
 func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request,
 	q *ollama.GenerateRequest) error {
-	began := time.Now()
+	began := recordOf(r.Context()).began
 	m, err := s.models.find(q.Model)
 	if err != nil {
 		return err

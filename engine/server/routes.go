@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/eyelet-engine/eyelet/engine/page"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/anthropic"
@@ -21,6 +22,7 @@ func reading[Q any](s *Server,
 	answer func(w http.ResponseWriter, r *http.Request, q *Q) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		q := new(Q)
+		recordOf(r.Context()).began = time.Now()
 		if err := s.decode(w, r, q); err != nil {
 			return err
 		}
