@@ -241,7 +241,11 @@ ggml_status compute_graph(Context *c, ggml_cgraph *graph) {
   struct Change {
     ggml_tensor *op, *weight;
   };
-  std::vector<Change> changes;
+  struct Changes : std::vector<Change> {
+    ~Changes() {  // whatever is thrown: the server may keep the graph
+      for (const Change &c : *this) c.op->src[0] = c.weight;
+    }
+  } changes;
   std::set<const ggml_tensor *> tensors;
   for (int i = 0; i < n; i++) {
     ggml_tensor *op = ggml_graph_node(graph, i), *w = weight_of(op);
@@ -264,7 +268,6 @@ ggml_status compute_graph(Context *c, ggml_cgraph *graph) {
     ggml_backend_sched_reset(c->sched);
     status = ggml_backend_sched_graph_compute(c->sched, g ? g : graph);
   }
-  for (const Change &change : changes) change.op->src[0] = change.weight;
   return status;
 }
 
@@ -358,12 +361,20 @@ Device device = {{device_name, device_description, device_memory, device_type, d
 }  // namespace
 }  // namespace eyelet
 
+extern "C" int eyelet_rpc_interface(ggml_backend_dev_t cpu) {
+  return reinterpret_cast<eyelet::Registry *>(ggml_backend_dev_backend_reg(cpu))->version;
+}
+
+extern "C" bool eyelet_rpc_knows(int interface) {
+  return interface >= eyelet::oldest_interface && interface <= eyelet::newest_interface;
+}
+
 extern "C" ggml_backend_dev_t eyelet_rpc_lend(ggml_backend_dev_t cpu,
                                               ggml_backend_dev_t accelerator) {
   using namespace eyelet;
   lent.cpu = cpu;
   lent.accelerator = accelerator;
-  registry.version = reinterpret_cast<Registry *>(ggml_backend_dev_backend_reg(cpu))->version;
+  registry.version = eyelet_rpc_interface(cpu);
   std::memcpy(&buffer_type, ggml_backend_cpu_buffer_type(), sizeof buffer_type);
   buffer_type.alloc = alloc_buffer;
   return reinterpret_cast<ggml_backend_dev_t>(&device);

@@ -4,6 +4,7 @@ package rpc
 import "C"
 
 import (
+	"log/slog"
 	"unsafe"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
@@ -11,10 +12,16 @@ import (
 
 // lend returns what a device computes with when it is served: the CPU gets the accelerator's help,
 // and repacked weights, as it has where libllama computes in one process, so that answers are the
-// same. A GPU is served as it is.
+// same. A GPU is served as it is, and so is the CPU of a libggml whose structures may be others
+// than those of lend.cc.
 func lend(d ggml.Device) C.ggml_backend_dev_t {
 	cpu := C.ggml_backend_dev_t(d.Pointer())
 	if d.Type != ggml.CPU {
+		return cpu
+	}
+	if v := int(C.eyelet_rpc_interface(cpu)); !knows(v) {
+		slog.Warn("rpc: the CPU is lent without the accelerator and repacked weights",
+			"interface of libggml", v)
 		return cpu
 	}
 	var accelerator C.ggml_backend_dev_t
@@ -23,6 +30,10 @@ func lend(d ggml.Device) C.ggml_backend_dev_t {
 	}
 	return C.eyelet_rpc_lend(cpu, accelerator)
 }
+
+// knows tells whether lend.cc was written for the structures of a libggml, by the version of its
+// interface of backends.
+func knows(version int) bool { return bool(C.eyelet_rpc_knows(C.int(version))) }
 
 //export eyeletRPCPrepare
 func eyeletRPCPrepare(bytes *C.int64_t) C.bool {

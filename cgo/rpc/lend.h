@@ -1,15 +1,22 @@
 #pragma once
 
 #include <ggml-backend.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+// eyelet_rpc_interface is the version of libggml's interface of backends, as the CPU's says.
+int eyelet_rpc_interface(ggml_backend_dev_t cpu);
+
+// eyelet_rpc_knows tells whether eyelet_rpc_lend may be called with a libggml of that version: it
+// reads and changes structures of libggml that no header shows.
+bool eyelet_rpc_knows(int interface);
+
 // eyelet_rpc_lend returns a device that computes as libllama does on this machine's CPU: with the
-// accelerator, NULL for none, and weights that the CPU backend repacks. There is one, for good;
-// NULL if memory is short.
+// accelerator, NULL for none, and weights that the CPU backend repacks. There is one, for good.
 ggml_backend_dev_t eyelet_rpc_lend(ggml_backend_dev_t cpu, ggml_backend_dev_t accelerator);
 
 // eyeletRPCPrepare is told the bytes of the matrices, by type, that products will be computed with,
