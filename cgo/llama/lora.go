@@ -34,8 +34,8 @@ func LoadAdapter(model *Model, path string) (*Adapter, error) {
 	var eb errBuf
 	if !bool(C.shim_lora_load(model.c, arena.str(path), &out, eb.ptr(), eb.cap())) || out == nil {
 		model.release()
-		return nil, logged.Wrap(fmt.Errorf("llama: cannot load the adapter %s for %s %s", path,
-			model.path, &eb))
+		return nil, model.orLost(logged.Wrap(fmt.Errorf(
+			"llama: cannot load the adapter %s for %s %s", path, model.path, &eb)), eb.String())
 	}
 	logged.Stop()
 	return &Adapter{c: out, model: model, path: path}, nil

@@ -46,7 +46,11 @@ func (m Memory) Clear(zero bool) error {
 		return err
 	}
 	var eb errBuf
-	return eb.err(C.shim_memory_clear(mem, C.bool(zero), eb.ptr(), eb.cap()), "clear memory")
+	err = eb.err(C.shim_memory_clear(mem, C.bool(zero), eb.ptr(), eb.cap()), "clear memory")
+	if err != nil {
+		return m.ctx.model.orLost(err, eb.String())
+	}
+	return nil
 }
 
 // SeqRemove removes positions [p0, p1) of seq. Recurrent models can remove only a whole sequence;

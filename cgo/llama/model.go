@@ -5,6 +5,7 @@ package llama
 import "C"
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -184,6 +185,13 @@ func (m *Model) failed(what, exception string) error {
 	}
 	m.fault.CompareAndSwap(nil, &err)
 	return m.Lost()
+}
+
+// orLost returns err, of a call beside decodes that ended by an exception, or that a device was
+// lost in it: what lies there must not be freed any more ([ggml.LostHere]).
+func (m *Model) orLost(err error, exception string) error {
+	ggml.NoteLoss(m.gpus, exception)
+	return cmp.Or(lostDevice(m.gpus), err)
 }
 
 // OnCPU reports whether the CPU computes with all of the weights.

@@ -97,7 +97,7 @@ func (c *Context) SeqState(seq Seq, flags StateFlags) ([]byte, error) {
 	ok := C.shim_state_get(c.c, C.llama_seq_id(seq), C.uint32_t(flags),
 		(*C.uint8_t)(unsafe.Pointer(&body[0])), C.size_t(len(body)), &n, eb.ptr(), eb.cap())
 	if err := eb.err(ok, fmt.Sprintf("state of sequence %d", seq)); err != nil {
-		return nil, err
+		return nil, c.model.orLost(err, eb.String())
 	}
 	if err := c.model.Lost(); err != nil {
 		return nil, err
@@ -136,6 +136,7 @@ func (c *Context) SetSeqState(seq Seq, data []byte, flags StateFlags) error {
 		return c.model.Lost()
 	}
 	_ = c.Memory().SeqRemove(seq, -1, -1)
-	return logged.Wrap(fmt.Errorf(
-		"llama: the state for sequence %d is of another model or cache type %s", seq, &eb))
+	return c.model.orLost(logged.Wrap(fmt.Errorf(
+		"llama: the state for sequence %d is of another model or cache type %s", seq, &eb)),
+		eb.String())
 }

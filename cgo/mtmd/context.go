@@ -195,6 +195,7 @@ func (m *Context) load(ctx context.Context, path string, params Params) error {
 	}
 	switch {
 	case !bool(ok):
+		ggml.NoteLoss(m.devices, eb.String())
 		return logged.Wrap(fmt.Errorf("mtmd: load %s: %s", path, eb.String()))
 	case m.c == nil && ctx.Err() != nil:
 		logged.Stop()
