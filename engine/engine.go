@@ -16,7 +16,8 @@
 //
 // An Engine and its Models may be used from many goroutines. Requests to one Model share its KV
 // cache and are computed side by side. All compute of the process happens on one OS thread,
-// whatever the number of engines.
+// whatever the number of engines; only pictures that the CPU encodes beside a model on devices have
+// a second one.
 package engine
 
 import (

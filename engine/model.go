@@ -170,9 +170,9 @@ type Model struct {
 	shifts          bool   // positions in the cache can be moved
 	pictures        *kv.Pictures
 	decoder         *decoder
-	draft           *drafter   // nil without ModelSpec.Draft and DraftWith; guarded by drafting
-	drafting        sync.Mutex // held while draft changes
-	draftsOnCPU     atomic.Bool
+	draft           *drafter    // nil without ModelSpec.Draft and DraftWith; guarded by drafting
+	drafting        sync.Mutex  // held while draft changes
+	draftsOnCPU     atomic.Bool // whether the CPU computes layers of draft
 	cache           *kv.Cache
 	ahead           ahead
 	images          *media.Cache   // nil for a text model, as jobs

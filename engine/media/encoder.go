@@ -74,7 +74,7 @@ type EncoderStats struct {
 	Decoding time.Duration
 	// Begun jobs are Finished, Failed or Cancelled in the end.
 	Begun, Finished, Failed, Cancelled int64
-	// Steps were run by Advance.
+	// Steps were run by Advance, or of a Loan.
 	Steps int64
 	// Encodes that were saved, because the embeddings were in memory, were on disk, or were on
 	// their way for somebody else.
