@@ -66,6 +66,8 @@ func (w *Worker) store(ctx context.Context) {
 // storeGroup stores results together, and returns those that must be kept each by itself: that are
 // large, or for which there is no room or no queue now.
 func (w *Worker) storeGroup(ctx context.Context, group []*jobResult) (left []*jobResult) {
+	last, end := lasting(ctx)
+	defer end()
 	sent := make([]jetstream.PubAckFuture, len(group))
 	for i, r := range group {
 		if isLarge(r.stored) {
@@ -85,7 +87,7 @@ func (w *Worker) storeGroup(ctx context.Context, group []*jobResult) (left []*jo
 			left = append(left, r)
 			continue
 		}
-		err := arrived(ctx, sent[i])
+		err := arrived(last, sent[i])
 		if err != nil && !isDouble(err) {
 			left = append(left, r)
 			continue
@@ -105,23 +107,37 @@ func (w *Worker) storeGroup(ctx context.Context, group []*jobResult) (left []*jo
 	return left
 }
 
-// arrived waits until a message that was published is stored, or is known not to be. Where ctx is
-// done it does not wait long.
-func arrived(ctx context.Context, sent jetstream.PubAckFuture) error {
+// lasting returns a context that ends shortly after another one, whatever number of messages are on
+// their way then.
+func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	last, end := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-last.Done():
+		case <-time.After(lastTime):
+			end()
+		}
+	})
+	return last, func() { stop(); end() }
+}
+
+// arrived waits until a message that was published is stored, or is known not to be, or until last
+// is done.
+func arrived(last context.Context, sent jetstream.PubAckFuture) error {
 	select {
 	case <-sent.Ok():
 		return nil
 	case err := <-sent.Err():
 		return err
-	case <-ctx.Done():
+	case <-last.Done():
 	}
-	select {
+	select { // it may have been stored long ago
 	case <-sent.Ok():
 		return nil
 	case err := <-sent.Err():
 		return err
-	case <-time.After(lastTime):
-		return ctx.Err()
+	default:
+		return last.Err()
 	}
 }
 

@@ -389,9 +389,11 @@ func (b *submitter) settle(ctx context.Context) error {
 	if len(sent) == 0 {
 		return nil
 	}
+	last, end := lasting(ctx)
+	defer end()
 	var lost []sentJob
 	for _, s := range sent {
-		if err := arrived(ctx, s.arrival); err == nil || isDouble(err) {
+		if err := arrived(last, s.arrival); err == nil || isDouble(err) {
 			b.inQueue(s.item.ID)
 		} else {
 			lost = append(lost, s)
