@@ -110,7 +110,7 @@ func least(w, h int, at func(float64) *vision.Plan) float64 {
 // of the smallest are too many, as with the tiles of LLaVA 1.6. Where a family cuts off padding,
 // the rounding of sides moves the number by some rows: a difference of a 32nd does not count.
 func fewest(own *vision.Plan, at func(float64) *vision.Plan) *vision.Plan {
-	plans, least := []*vision.Plan{own}, own.Tokens()
+	plans, few := []*vision.Plan{own}, own.Tokens()
 	side := float64(min(own.W, own.H))
 	for step := 1; ; step++ {
 		scale := math.Exp2(-float64(step) / 8)
@@ -118,11 +118,11 @@ func fewest(own *vision.Plan, at func(float64) *vision.Plan) *vision.Plan {
 			break
 		}
 		if p := at(scale); p != nil {
-			plans, least = append(plans, p), min(least, p.Tokens())
+			plans, few = append(plans, p), min(few, p.Tokens())
 		}
 	}
 	return plans[slices.IndexFunc(plans, func(p *vision.Plan) bool {
-		return p.Tokens() <= least+least/32
+		return p.Tokens() <= few+few/32
 	})]
 }
 
