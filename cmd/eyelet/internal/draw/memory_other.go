@@ -1,0 +1,8 @@
+//go:build !linux
+
+package draw
+
+import "runtime/debug"
+
+// giveBack gives memory back that this process does not need while its child computes.
+func giveBack() { debug.FreeOSMemory() }
