@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eyelet-engine/eyelet/models/diffusion"
 	"github.com/eyelet-engine/eyelet/models/diffusion/diffusiontest"
 )
 
@@ -134,6 +135,92 @@ func TestRealChild(t *testing.T) {
 		begin.Reset()
 		begin.Write(want)
 	}
+}
+
+// TestRealChildTakesParts compares with the program that is called by hand with the files of a
+// model's parts: another VAE for Stable Diffusion 1.5, and FLUX, whose parts are all files of their
+// own.
+func TestRealChildTakesParts(t *testing.T) {
+	p, sd := realChild(t)
+	t.Setenv("OMP_WAIT_POLICY", "passive")
+	dir := t.TempDir()
+	vae := filepath.Join(dir, "vae.safetensors")
+	if err := diffusiontest.WriteVAE(vae, 2); err != nil {
+		t.Fatal(err)
+	}
+	flux, parts, err := diffusiontest.WriteFluxParts(dir, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	var pictures [][]byte
+	for _, c := range []struct {
+		flag, path string
+		parts      diffusion.Parts
+	}{
+		{"-m", sd.Path, nil},
+		{"-m", sd.Path, diffusion.Parts{diffusion.VAE: vae}},
+		{"--diffusion-model", flux, parts},
+	} {
+		m, err := Open(c.path, "drawn", c.parts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seed, guidance := int64(7), 1.0
+		got, err := p.Draw(t.Context(), m, &Request{Prompt: "a red house", Width: 64, Height: 64,
+			Steps: 1, Seed: &seed, Guidance: &guidance}, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", m.Family, err)
+		}
+		// The settings in the file name the model's files, so they are called alike.
+		work := t.TempDir()
+		byHand := []string{c.flag, "drawn.safetensors", "-p", "a red house", "-W", "64", "-H", "64",
+			"--steps", "1", "-s", "7", "--cfg-scale", "1", "-o", "hand.png"}
+		links := map[string]string{"drawn.safetensors": m.Path}
+		for part, path := range m.Parts {
+			byHand = append(byHand, "--"+string(part), string(part)+".part")
+			links[string(part)+".part"] = path
+		}
+		for name, path := range links {
+			if err := os.Symlink(path, filepath.Join(work, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := exec.CommandContext(t.Context(), p.Path, byHand...)
+		cmd.Dir = work
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		want, err := os.ReadFile(filepath.Join(work, "hand.png"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got.Pictures[0].PNG, want) {
+			t.Errorf("%s with %d parts: another file than the program's own", m.Family,
+				len(m.Parts))
+		}
+		checkNoise(t, want)
+		for _, other := range pictures {
+			if samePixels(t, other, want) {
+				t.Errorf("%s with %d parts: the picture of another model", m.Family, len(m.Parts))
+			}
+		}
+		pictures = append(pictures, want)
+	}
+}
+
+// samePixels reports whether two PNG files show the same.
+func samePixels(t *testing.T, a, b []byte) bool {
+	t.Helper()
+	var pixels [2]string
+	for i, file := range [][]byte{a, b} {
+		img, err := png.Decode(bytes.NewReader(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pixels[i] = fmt.Sprint(img)
+	}
+	return pixels[0] == pixels[1]
 }
 
 // checkNoise fails for a picture of one colour, which any two programs would make alike.

@@ -178,6 +178,7 @@ type family struct {
 	side     int
 	multiple int
 	text     []Part // its text encoders; none where they must be in the file itself
+	anywhere bool   // the mark may stand behind any beginning of a name
 	bare     bool   // of a file that was recognized: it holds nothing else
 }
 
@@ -202,6 +203,8 @@ var families = []family{
 	{name: "z-image", mark: "cap_embedder.0.weight", side: 1024, multiple: 16, text: []Part{LLM}},
 	{name: "ernie-image", mark: "layers.0.adaLN_sa_ln.weight", side: 1024, multiple: 16,
 		text: []Part{LLM}},
+	{name: "anima", mark: "llm_adapter.blocks.0.cross_attn.q_proj.weight", anywhere: true,
+		side: 1024, multiple: 16, text: []Part{LLM}},
 	{name: "flux2", mark: "double_stream_modulation_img.lin.weight", side: 1024, multiple: 16,
 		text: []Part{LLM}},
 	{name: "flux", mark: "double_blocks.", side: 1024, multiple: 16, text: []Part{ClipL, T5XXL}},
@@ -247,7 +250,7 @@ func recognize(tensors []tensor, parts Parts) (family, error) {
 	}
 	found := family{}
 	for _, f := range families {
-		if marked(f.mark) {
+		if marked(f.mark) || f.anywhere && has(f.mark) {
 			found = f
 			break
 		}

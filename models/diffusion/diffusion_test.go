@@ -76,6 +76,17 @@ func TestFamiliesAreToldByTheirTensors(t *testing.T) {
 			"text_encoders.llm.w": {2}}, 1024, 16},
 		"qwen-image": {shapes{dit + "transformer_blocks.0.img_mod.1.weight": {2}, vae: {2},
 			"text_encoders.llm.w": {2}}, 1024, 16},
+		"chroma": {shapes{dit + "double_blocks.0.img_attn.qkv.weight": {2},
+			dit + "distilled_guidance_layer.in_proj.weight": {2}, vae: {2}, t5: {2}}, 1024, 16},
+		"chroma-radiance": {shapes{dit + "double_blocks.0.img_attn.qkv.weight": {2},
+			dit + "distilled_guidance_layer.in_proj.weight": {2},
+			dit + "nerf_final_layer_conv.conv.weight":       {2}, t5: {2}}, 1024, 16},
+		"ovis-image": {shapes{dit + "double_blocks.0.img_mlp.gate_proj.weight": {2}, vae: {2},
+			"text_encoders.llm.w": {2}}, 1024, 16},
+		"anima": {shapes{"net.llm_adapter.blocks.0.cross_attn.q_proj.weight": {2}, vae: {2},
+			"text_encoders.llm.w": {2}}, 1024, 16},
+		"ernie-image": {shapes{dit + "layers.0.adaLN_sa_ln.weight": {2}, vae: {2},
+			"text_encoders.llm.w": {2}}, 1024, 16},
 	} {
 		f, err := diffusion.Inspect(write(t, "renamed.bin", safetensorsBytes(t, c.tensors)), nil)
 		if err != nil {

@@ -1,6 +1,7 @@
 // Package diffusiontest writes files of models that make pictures, for tests and benchmarks.
 // [WriteSD15] writes all tensors of Stable Diffusion 1.5 in their shapes with random weights: what
-// comes out is noise, made by as much arithmetic as a picture of a trained model takes. [WriteTiny]
+// comes out is noise, made by as much arithmetic as a picture of a trained model takes.
+// [WriteFluxParts] writes a small model of FLUX with each part in a file of its own. [WriteTiny]
 // writes a file of a few bytes that is recognized as such a model and can draw nothing.
 package diffusiontest
 
@@ -45,6 +46,14 @@ func WriteTiny(path string) error {
 
 // WriteSD15 writes a file of 2.1 GB. The same seed makes the same file.
 func WriteSD15(path string, seed uint64) error { return write(path, SD15(), seed) }
+
+// WriteVAE writes the VAE of Stable Diffusion 1.5 as a file of its own, of 0.17 GB. The same seed
+// makes the same file.
+func WriteVAE(path string, seed uint64) error {
+	var l list
+	l.vae("", latentDepth)
+	return write(path, l.tensors, seed)
+}
 
 // WriteTinyParts writes files into a folder that have names of the tensors of FLUX, each part in a
 // file of its own: the diffusion model as flux.safetensors, the others by the names of their parts.
@@ -141,7 +150,7 @@ func writeWeights(w io.Writer, t *Tensor, r *rand.Rand) error {
 				binary.LittleEndian.PutUint16(data[2*i:], table[bits&(1<<12-1)])
 			}
 		}
-	case strings.HasSuffix(t.Name, ".weight"):
+	case strings.HasSuffix(t.Name, ".weight"), strings.HasSuffix(t.Name, ".scale"):
 		for i := range n {
 			binary.LittleEndian.PutUint16(data[2*i:], float16(1))
 		}

@@ -28,7 +28,7 @@ type list struct{ tensors []Tensor }
 func SD15() []Tensor {
 	var l list
 	l.unet("model.diffusion_model.")
-	l.vae("first_stage_model.")
+	l.vae("first_stage_model.", latentDepth)
 	l.text("cond_stage_model.transformer.text_model.")
 	return l.tensors
 }
@@ -121,7 +121,9 @@ func (l *list) attention(p string, n int) {
 	l.conv(p+"proj_out", n, n, 1)
 }
 
-func (l *list) vae(p string) {
+// vae adds the VAE of latents of so many channels. FLUX's, of 16, has no layers for quantization.
+func (l *list) vae(p string, latents int) {
+	quant := latents == latentDepth
 	deep := vaeWidth * multiples[levels-1]
 	l.conv(p+"encoder.conv_in", 3, vaeWidth, 3)
 	channels := vaeWidth
@@ -138,11 +140,12 @@ func (l *list) vae(p string) {
 	}
 	l.vaeMiddle(p+"encoder.mid.", deep)
 	l.both(p+"encoder.norm_out", deep)
-	l.conv(p+"encoder.conv_out", deep, 2*latentDepth, 3)
-	l.conv(p+"quant_conv", 2*latentDepth, 2*latentDepth, 1)
-
-	l.conv(p+"post_quant_conv", latentDepth, latentDepth, 1)
-	l.conv(p+"decoder.conv_in", latentDepth, deep, 3)
+	l.conv(p+"encoder.conv_out", deep, 2*latents, 3)
+	if quant {
+		l.conv(p+"quant_conv", 2*latents, 2*latents, 1)
+		l.conv(p+"post_quant_conv", latents, latents, 1)
+	}
+	l.conv(p+"decoder.conv_in", latents, deep, 3)
 	l.vaeMiddle(p+"decoder.mid.", deep)
 	for level := levels - 1; level >= 0; level-- {
 		for i := range 3 {
