@@ -139,9 +139,16 @@ func TestEditsBeginWithAPicture(t *testing.T) {
 	if reply.status != http.StatusOK {
 		t.Fatalf("%d %s", reply.status, reply.text)
 	}
-	if got, _ := os.ReadFile(asked); !strings.Contains(string(got),
-		"\n-i\ninit.png\n--strength\n0.5\n--mask\nmask.png\n") {
+	want := "\n-i\ninit.png\n--strength\n0.5\n--mask\nmask.png\n"
+	if got, _ := os.ReadFile(asked); !strings.Contains(string(got), want) {
 		t.Errorf("asked for %s", got)
+	}
+	official, err := ts.openaiClient().Images.Edit(t.Context(), openai.ImageEditParams{
+		Model: "tiny", Prompt: "in winter", Size: "64x64",
+		Image: openai.ImageEditParamsImageUnion{OfFile: bytes.NewReader(picture.Bytes())},
+		Mask:  bytes.NewReader(mask.Bytes())})
+	if err != nil || len(official.Data) != 1 || official.Data[0].B64JSON == "" {
+		t.Errorf("OpenAI's client for Go: %v", err)
 	}
 	data, err := os.ReadFile(filepath.Join(filepath.Dir(asked), "mask.png"))
 	if err != nil {

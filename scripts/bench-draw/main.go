@@ -13,7 +13,8 @@
 //
 // Then a server answers a question with a language model, alone, beside a picture that it draws,
 // and beside sd-cli with the same number of threads and the same priority as the server: two
-// programs that share the machine. What counts is the time between two tokens.
+// programs that share the machine. What counts is the time between two tokens, over as many turns;
+// the last two are measured with each number of threads that -threads lists.
 package main
 
 import (
@@ -43,8 +44,8 @@ import (
 // bench is what is measured with.
 type bench struct {
 	eyelet, program, model, language string
-	rounds, size, steps, threads     int
-	tokens                           int
+	rounds, size, steps, tokens      int
+	threads                          []int // of the child; 0 for one a core
 	dir                              string
 }
 
@@ -60,9 +61,18 @@ func main() {
 	flag.IntVar(&b.rounds, "rounds", 5, "turns of each side")
 	flag.IntVar(&b.size, "size", 128, "pixels of a side")
 	flag.IntVar(&b.steps, "steps", 4, "steps of a picture")
-	flag.IntVar(&b.threads, "threads", 0, "threads of the child; 0 for one a core")
+	threads := flag.String("threads", "0,1",
+		"`numbers` of threads of the child, 0 for one a core; the first part takes the first")
 	flag.IntVar(&b.tokens, "tokens", 64, "tokens of an answer")
 	flag.Parse()
+	for text := range strings.SplitSeq(*threads, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 {
+			fmt.Fprintf(os.Stderr, "bench-draw: -threads is %q; give numbers as 0,1\n", *threads)
+			os.Exit(2)
+		}
+		b.threads = append(b.threads, n)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := b.run(ctx); err != nil {
@@ -94,11 +104,11 @@ func (b *bench) run(ctx context.Context) (err error) {
 }
 
 // byHand is the program as it is called without Eyelet.
-func (b *bench) byHand(ctx context.Context, steps int) *exec.Cmd {
+func (b *bench) byHand(ctx context.Context, steps, threads int) *exec.Cmd {
 	args := []string{"-m", b.model, "-p", "a red house", "-W", strconv.Itoa(b.size), "-H",
 		strconv.Itoa(b.size), "--steps", strconv.Itoa(steps), "-s", "42", "-o", "hand.png"}
-	if b.threads > 0 {
-		args = append(args, "-t", strconv.Itoa(b.threads))
+	if threads > 0 {
+		args = append(args, "-t", strconv.Itoa(threads))
 	}
 	cmd := exec.CommandContext(ctx, b.program, args...)
 	cmd.Dir, cmd.Env = b.dir, append(os.Environ(), "OMP_WAIT_POLICY=passive")
@@ -110,8 +120,8 @@ func (b *bench) byEyelet(ctx context.Context) *exec.Cmd {
 	args := []string{"draw", "a red house", "--model", b.model, "--width", strconv.Itoa(b.size),
 		"--height", strconv.Itoa(b.size),
 		"--steps", strconv.Itoa(b.steps), "--seed", "42", "-o", "eyelet.png"}
-	if b.threads > 0 {
-		args = append(args, "-t", strconv.Itoa(b.threads))
+	if n := b.threads[0]; n > 0 {
+		args = append(args, "-t", strconv.Itoa(n))
 	}
 	cmd := exec.CommandContext(ctx, b.eyelet, args...)
 	cmd.Dir, cmd.Env = b.dir, append(os.Environ(), "EYELET_DRAW="+b.program)
@@ -122,7 +132,8 @@ func (b *bench) byEyelet(ctx context.Context) *exec.Cmd {
 func (b *bench) overhead(ctx context.Context) error {
 	var times, busy, memories [2][]float64
 	for range b.rounds {
-		for side, cmd := range []*exec.Cmd{b.byHand(ctx, b.steps), b.byEyelet(ctx)} {
+		for side, cmd := range []*exec.Cmd{b.byHand(ctx, b.steps, b.threads[0]),
+			b.byEyelet(ctx)} {
 			seconds, bytes, err := measure(cmd)
 			if err == nil {
 				// of children too
@@ -206,7 +217,22 @@ func resident(pid int) (bytes float64) {
 
 // beside prints the times between the tokens of an answer, alone and beside others.
 func (b *bench) beside(ctx context.Context) error {
-	address, stop, err := b.serve(ctx)
+	load := exec.CommandContext(ctx, b.eyelet, "import", b.model, "--name", "draws", "--quiet")
+	load.Env = b.environment()
+	if out, err := load.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	for _, threads := range b.threads {
+		if err := b.besideThreads(ctx, threads); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// besideThreads is beside with so many threads of the child.
+func (b *bench) besideThreads(ctx context.Context, threads int) error {
+	address, stop, err := b.serve(ctx, threads)
 	if err != nil {
 		return err
 	}
@@ -215,7 +241,7 @@ func (b *bench) beside(ctx context.Context) error {
 		return err
 	}
 	long := 1000 // steps, more than an answer lasts
-	for _, c := range []struct {
+	cases := []struct {
 		what  string
 		begin func(ctx context.Context) error
 	}{
@@ -224,36 +250,59 @@ func (b *bench) beside(ctx context.Context) error {
 			return b.generate(ctx, address)
 		}},
 		{"beside sd-cli as another program", func(ctx context.Context) error {
-			return b.byHand(ctx, long).Run()
+			return b.byHand(ctx, long, threads).Run()
 		}},
-	} {
-		drawing, cancel := context.WithCancel(ctx)
-		var work sync.WaitGroup
-		if c.begin != nil {
-			work.Go(func() { _ = c.begin(drawing) })
-			time.Sleep(10 * time.Second) // until it draws
+	}
+	gaps := make([][]float64, len(cases))
+	for range b.rounds {
+		for i, c := range cases {
+			part, err := b.during(ctx, address, c.begin)
+			if err != nil {
+				return err
+			}
+			gaps[i] = append(gaps[i], part...)
 		}
-		gaps, err := b.answer(ctx, address)
-		cancel()
-		work.Wait()
-		if err != nil {
-			return err
-		}
-		fmt.Printf("an answer %s: %.0f ms a token, the longest gap %.0f ms\n", c.what, stats.Median(gaps),
-			slices.Max(gaps))
+	}
+	fmt.Printf("threads of the child: %s\n", threadsText(threads))
+	for i, c := range cases {
+		median := stats.Median(gaps[i])
+		fmt.Printf("an answer %s: %.0f ms a token (%.2f times alone), the longest gap %.0f ms\n",
+			c.what, median, median/stats.Median(gaps[0]), slices.Max(gaps[i]))
 	}
 	return nil
 }
 
-// serve starts "eyelet serve" with the language model and the model that draws.
-func (b *bench) serve(ctx context.Context) (address string, stop func(), err error) {
-	env := append(os.Environ(), "EYELET_DRAW="+b.program, "EYELET_MODELS="+filepath.Join(b.dir,
-		"models"))
-	load := exec.CommandContext(ctx, b.eyelet, "import", b.model, "--name", "draws", "--quiet")
-	load.Env = env
-	if out, err := load.CombinedOutput(); err != nil {
-		return "", nil, fmt.Errorf("%w: %s", err, out)
+// during has a question answered while begin runs, which may be nil.
+func (b *bench) during(ctx context.Context, address string,
+	begin func(ctx context.Context) error) (gaps []float64, err error) {
+	drawing, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	if begin != nil {
+		work.Go(func() { _ = begin(drawing) })
+		time.Sleep(10 * time.Second) // until it draws
 	}
+	gaps, err = b.answer(ctx, address)
+	cancel()
+	work.Wait()
+	return gaps, err
+}
+
+func threadsText(n int) string {
+	if n == 0 {
+		return "one a core"
+	}
+	return strconv.Itoa(n)
+}
+
+// environment is that of the server, with a store of its own.
+func (b *bench) environment() []string {
+	return append(os.Environ(), "EYELET_DRAW="+b.program,
+		"EYELET_MODELS="+filepath.Join(b.dir, "models"))
+}
+
+// serve starts "eyelet serve" with the language model and the model that draws.
+func (b *bench) serve(ctx context.Context,
+	threads int) (address string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, err
@@ -262,11 +311,11 @@ func (b *bench) serve(ctx context.Context) (address string, stop func(), err err
 	l.Close()
 	args := []string{"serve", "--listen", address, "--model", b.language, "--name", "answers",
 		"--no-ollama", "--quiet"}
-	if b.threads > 0 {
-		args = append(args, "--draw-threads", strconv.Itoa(b.threads))
+	if threads > 0 {
+		args = append(args, "--draw-threads", strconv.Itoa(threads))
 	}
 	cmd := exec.CommandContext(ctx, b.eyelet, args...)
-	cmd.Env, cmd.Stderr = env, os.Stderr
+	cmd.Env, cmd.Stderr = b.environment(), os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	if err := cmd.Start(); err != nil {
 		return "", nil, err
