@@ -126,6 +126,14 @@ func TestQuantizeSaysWhatIsWrong(t *testing.T) {
 			[]string{"no layer", "would be left"}},
 		{[]string{seedProjector, "-o", out, "--type", "f16", "--prune-layers", "1"}, 2,
 			[]string{"--prune-layers is for language models"}},
+		{[]string{seedModel, "-o", out, "--type", "f16", "--override-kv",
+			"llama.rope.freq_base=float:nan"}, 2, []string{"no finite number"}},
+		{[]string{seedProjector, "-o", out, "--type", "q4_0", "--override-kv", "x"}, 2,
+			[]string{"give KEY=TYPE:VALUE"}},
+		{[]string{seedProjector, "-o", out, "--type", "q4_0", "--tensor-type-file", bad}, 2,
+			[]string{"give PATTERN=TYPE"}},
+		{[]string{seedProjector, "-o", out, "--max-error", "0.1", "--tensor-type-file", bad}, 2,
+			[]string{"--tensor cannot be used"}},
 		{[]string{filepath.Join(dir, "none.gguf"), "-o", out, "--type", "q8_0"}, 3,
 			[]string{"check the path"}},
 		{[]string{bad, "-o", out, "--type", "q8_0"}, 3, []string{"GGUF"}},
@@ -141,6 +149,35 @@ func TestRulesThatContradictEachOtherAreWarnedOf(t *testing.T) {
 		"--leave-output-tensor", "--tensor-type", "attn=q8_0", "--tensor", "attn_v=q5_0")
 	if o.code != 0 || !strings.Contains(o.stderr, "warning: several --tensor rules match") ||
 		!strings.Contains(o.stderr, "attn=q8_0, attn_v=q5_0") {
+		t.Errorf("%+v", o)
+	}
+	o = eyelet(t, "quantize", seedProjector, "--dry-run", "--type", "q4_0", "--tensor-type",
+		"attn_v=q5_0", "--tensor-type", `blk\.0\.attn_[qkv]=q8_0`)
+	if o.code != 0 || !strings.Contains(o.stderr, "warning: several --tensor rules match") ||
+		!strings.Contains(o.stderr, "v.blk.0.attn_v.weight") {
+		t.Errorf("%+v", o)
+	}
+}
+
+// TestRulesOfAFileAndKeysCountForProjectors, as for language models.
+func TestRulesOfAFileAndKeysCountForProjectors(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	rules := writeFile(t, filepath.Join(dir, "rules.txt"), "attn_v=q8_0\nattn_k=q5_0\n")
+	out := filepath.Join(dir, "out.gguf")
+	o := eyelet(t, "quantize", seedProjector, "-o", out, "--type", "q4_0", "--tensor-type-file",
+		rules, "--override-kv", "general.name=str:Small tower", "--json")
+	var q models.Quantization
+	strictly(t, o.stdout, &q)
+	types := map[string]string{}
+	for _, x := range q.Tensors {
+		types[x.Name] = x.To
+	}
+	if o.code != 0 || types["v.blk.1.attn_v.weight"] != "Q8_0" ||
+		types["v.blk.1.attn_k.weight"] != "Q5_0" || types["v.blk.1.attn_q.weight"] != "Q4_0" {
+		t.Errorf("%+v", o)
+	}
+	if o := eyelet(t, "show", out, "--json"); !strings.Contains(o.stdout, "Small tower") {
 		t.Errorf("%+v", o)
 	}
 }

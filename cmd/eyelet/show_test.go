@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -188,7 +190,23 @@ func TestShowRefusesWhatRunRefuses(t *testing.T) {
 		}
 		return path
 	}
+	sums := map[string]string{}
+	for name, value := range map[string]float32{"good": 1, "nan": float32(math.NaN()), "minus": -1,
+		"huge": 1e35} {
+		w := gguf.NewWriter("")
+		w.Set("general.type", "imatrix")
+		for suffix, x := range map[string]float32{"in_sum2": value, "counts": 1} {
+			w.AddTensor("blk.0.attn_q.weight."+suffix, gguf.F32, []uint64{1},
+				binary.LittleEndian.AppendUint32(nil, math.Float32bits(x)))
+		}
+		sums[name] = filepath.Join(dir, name+".gguf")
+		if err := w.WriteFile(sums[name]); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, path := range []string{
+		sums["nan"], sums["minus"], sums["huge"],
+		write("none.gguf", "", map[string]any{"general.type": "imatrix"}),
 		write("width.gguf", "llama", nil),
 		write("epsilon.gguf", "llama", map[string]any{"llama.embedding_length": uint32(8),
 			"llama.attention.layer_norm_rms_epsilon": float32(-1)}),
@@ -198,7 +216,7 @@ func TestShowRefusesWhatRunRefuses(t *testing.T) {
 			map[string]any{"clip.vision.attention.layer_norm_epsilon": float32(-1)}),
 	} {
 		code, out, errs := command(t, "show", path)
-		if code != 3 || !strings.Contains(out, "Architecture") ||
+		if code != 3 || !strings.Contains(out, "Format") ||
 			!strings.Contains(errs, filepath.Base(path)) {
 			t.Errorf("%s: exit code %d, %q, %q", path, code, out, errs)
 		}
@@ -209,7 +227,7 @@ func TestShowRefusesWhatRunRefuses(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
-		write("matrix.gguf", "", map[string]any{"general.type": "imatrix"}),
+		sums["good"],
 		write("adapter.gguf", "llama", map[string]any{"general.type": "adapter"}),
 	} {
 		if code, _, errs := command(t, "show", path); code != 0 {

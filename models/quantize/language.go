@@ -192,24 +192,36 @@ func alreadyQuantized(f *gguf.File) error {
 	return fmt.Errorf("quantize: %s is quantized already: %w; quantize the F16 or F32 edition, or allow to quantize it again", f.Path(), ErrOptions)
 }
 
-// ReadImatrix reads an importance matrix for a model and checks that it belongs to it: each entry
-// must be as long as the rows of its tensor, times the matrices of a stack, and one at least must
-// be there. keys are those by which llama-quantize tells of it in the result. Errors wrap
-// imatrix.ErrInvalid, or say why the file could not be read.
-func ReadImatrix(path string,
-	f *gguf.File) (weights map[string][]float32, keys []gguf.KV, err error) {
+// OpenImatrix reads an importance matrix, of whatever model, with no importance that [Language]
+// would refuse. Errors wrap imatrix.ErrInvalid, or say why the file could not be read.
+func OpenImatrix(path string) (*imatrix.Matrix, map[string][]float32, error) {
 	m, err := imatrix.Open(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	weights = m.Weights()
-	known := 0
+	weights := m.Weights()
 	for name, values := range weights {
 		if largest := slices.Max(values); !(largest <= llama.MaxImportance) {
 			return nil, nil, fmt.Errorf(
 				"quantize: %s: %w: %s has a column of importance %g; collect it again", path,
 				imatrix.ErrInvalid, name, largest)
 		}
+	}
+	return m, weights, nil
+}
+
+// ReadImatrix reads an importance matrix for a model and checks that it belongs to it: each entry
+// must be as long as the rows of its tensor, times the matrices of a stack, and one at least must
+// be there. keys are those by which llama-quantize tells of it in the result. Errors are those of
+// [OpenImatrix].
+func ReadImatrix(path string,
+	f *gguf.File) (weights map[string][]float32, keys []gguf.KV, err error) {
+	m, weights, err := OpenImatrix(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	known := 0
+	for name, values := range weights {
 		t, ok := f.Tensor(name)
 		if !ok {
 			continue

@@ -162,9 +162,12 @@ type Overlap struct {
 	Rules  []string // PATTERN=TYPE, in their order; the last one counts
 }
 
-// Overlaps lists the tensors for which rules contradict each other.
+// Overlaps lists the matrices for which rules contradict each other.
 func Overlaps(f *gguf.File, rules []llama.TensorType) (list []Overlap) {
 	for _, t := range f.Tensors() {
+		if len(t.Dims) < 2 { // which no rule is for
+			continue
+		}
 		o := Overlap{Tensor: t.Name}
 		types := map[ggml.Type]bool{}
 		for _, rule := range rules {

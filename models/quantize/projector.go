@@ -148,10 +148,15 @@ func PlanProjector(f *gguf.File, o Options) (*Plan, error) {
 	if err := checkType(o.Type); err != nil {
 		return nil, err
 	}
+	var rules []rule
 	for _, override := range o.Tensors {
 		if !matchesAny(f, override.Pattern) {
 			return nil, noMatch(f, override.Pattern.String())
 		}
+		rules = append(rules, rule{override,
+			slices.ContainsFunc(f.Tensors(), func(t *gguf.Tensor) bool {
+				return len(t.Dims) > 1 && override.Pattern.MatchString(t.Name)
+			})})
 	}
 	_, err := vision.Describe(f)
 	known := err == nil
@@ -159,7 +164,7 @@ func PlanProjector(f *gguf.File, o Options) (*Plan, error) {
 	fits := false
 	for _, t := range f.Tensors() {
 		plan := TensorPlan{Name: t.Name, From: t.Type, To: t.Type, Elements: t.Elements()}
-		override, ok := overrideOf(o.Tensors, t.Name)
+		override, ok := overrideOf(rules, t)
 		switch {
 		case ok:
 			if err := checkOverride(t, override); err != nil {
@@ -195,10 +200,18 @@ func noMatch(f *gguf.File, pattern string) error {
 		f.Path(), ErrOptions, pattern)
 }
 
-func overrideOf(list []Override, name string) (t gguf.Type, ok bool) {
-	for _, o := range list {
-		if o.Pattern.MatchString(name) {
-			t, ok = o.Type, true
+// rule is an exception of a file.
+type rule struct {
+	Override
+	ofMatrices bool // it matches one at least
+}
+
+// overrideOf is the type that the last exception gives a tensor. One that matches matrices has
+// nothing to say of the biases beside them, which are named alike.
+func overrideOf(rules []rule, tensor *gguf.Tensor) (t gguf.Type, ok bool) {
+	for _, r := range rules {
+		if r.Pattern.MatchString(tensor.Name) && (len(tensor.Dims) > 1 || !r.ofMatrices) {
+			t, ok = r.Type, true
 		}
 	}
 	return t, ok

@@ -399,20 +399,6 @@ func (q *Quantization) record(typ string, p *quantize.Plan) {
 	}
 }
 
-// overrides reads --tensor for a projector.
-func (o *quantizeOptions) overrides() (list []quantize.Override, err error) {
-	err = parseTensorTypes(o.tensors, func(pattern, name string) error {
-		r, err := regexp.Compile(pattern)
-		if err != nil {
-			return cli.Usagef("--tensor has the pattern %q: %v", pattern, err)
-		}
-		t, err := quantize.ParseType(name)
-		list = append(list, quantize.Override{Pattern: r, Type: t})
-		return err
-	})
-	return list, err
-}
-
 // lowest is the type below which a search does not go.
 func (o *quantizeOptions) lowest() (gguf.Type, error) {
 	return quantize.ParseType(cmp.Or(o.typ, "q4_0"))

@@ -146,6 +146,9 @@ func (o *quantizeOptions) overrideKeys() error {
 		case "float":
 			var x float64
 			x, err = strconv.ParseFloat(text, 32)
+			if x-x != 0 {
+				err = fmt.Errorf("%s is no finite number", text)
+			}
 			value = float32(x)
 		case "bool":
 			value = text == "true"

@@ -2,13 +2,17 @@ package models
 
 import (
 	"fmt"
+	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/pictures"
 	"github.com/eyelet-engine/eyelet/engine"
@@ -30,21 +34,27 @@ func (o *quantizeOptions) projector(cmd *cobra.Command, f *gguf.File,
 		}
 	}
 	search := o.maxError != 0 || o.targetSize != ""
-	if search && len(o.tensors) > 0 {
+	if search && len(o.tensors)+len(o.tensorFiles) > 0 {
 		return cli.Usagef("--tensor cannot be used with --max-error or --target-size")
 	}
 	if len(o.images) > 0 && !search && !o.measure {
 		return cli.Usagef("--image is for --measure, --max-error and --target-size")
 	}
+	if err := o.overrideKeys(); err != nil {
+		return err
+	}
+	overrides, err := o.overrides(cmd.ErrOrStderr(), f)
+	if err != nil {
+		return err
+	}
 	w := cli.StartProgress(cmd.ErrOrStderr(), "quantizing "+cli.Printable(f.Path()), o.quiet ||
 		o.json)
 	defer w.Done()
 	var plan *quantize.Plan
-	var err error
 	if search || o.measure {
-		plan, q.Error, err = o.measured(cmd, w, f)
+		plan, q.Error, err = o.measured(cmd, w, f, overrides)
 	} else {
-		plan, err = o.byRule(f)
+		plan, err = o.byRule(f, overrides)
 	}
 	if err != nil {
 		return err
@@ -68,12 +78,10 @@ func (o *quantizeOptions) projector(cmd *cobra.Command, f *gguf.File,
 	return nil
 }
 
-func (o *quantizeOptions) byRule(f *gguf.File) (*quantize.Plan, error) {
+// byRule plans with the type that was asked for, and exceptions.
+func (o *quantizeOptions) byRule(f *gguf.File,
+	overrides []quantize.Override) (*quantize.Plan, error) {
 	t, err := quantize.ParseType(o.typ)
-	if err != nil {
-		return nil, err
-	}
-	overrides, err := o.overrides()
 	if err != nil {
 		return nil, err
 	}
@@ -84,20 +92,43 @@ func (o *quantizeOptions) byRule(f *gguf.File) (*quantize.Plan, error) {
 	return quantize.PlanProjector(f, options)
 }
 
-// towerImatrix reads --imatrix for a projector.
+// towerImatrix reads --imatrix for a projector. keys are all that are set in the result's metadata.
 func (o *quantizeOptions) towerImatrix(f *gguf.File) (
 	weights map[string][]float32, keys []gguf.KV, err error) {
-	if o.imatrix == "" {
-		return nil, nil, nil
+	if o.imatrix != "" {
+		weights, keys, err = quantize.ReadImatrix(o.imatrix, f)
+		o.chooseWeights(weights)
 	}
-	weights, keys, err = quantize.ReadImatrix(o.imatrix, f)
-	o.chooseWeights(weights)
-	return weights, keys, err
+	return weights, append(keys, o.keys...), err
+}
+
+// overrides reads the rules for single tensors, and warns of those that contradict each other.
+func (o *quantizeOptions) overrides(stderr io.Writer,
+	f *gguf.File) (list []quantize.Override, err error) {
+	entries, err := o.allTensorRules()
+	if err != nil {
+		return nil, err
+	}
+	var rules []llama.TensorType
+	err = parseTensorTypes(entries, func(pattern, name string) error {
+		r, err := regexp.Compile(pattern)
+		if err != nil {
+			return cli.Usagef("--tensor has the pattern %q: %v", pattern, err)
+		}
+		t, err := quantize.ParseType(name)
+		list = append(list, quantize.Override{Pattern: r, Type: t})
+		rules = append(rules, llama.TensorType{Pattern: pattern, Type: ggml.Type(t)})
+		return err
+	})
+	if err == nil {
+		o.warnOverlaps(stderr, f, rules)
+	}
+	return list, err
 }
 
 // measured makes a plan and measures it, on the thread that computes.
-func (o *quantizeOptions) measured(cmd *cobra.Command, w *cli.Progress,
-	f *gguf.File) (plan *quantize.Plan, e *QuantizationError, err error) {
+func (o *quantizeOptions) measured(cmd *cobra.Command, w *cli.Progress, f *gguf.File,
+	overrides []quantize.Override) (plan *quantize.Plan, e *QuantizationError, err error) {
 	pictures, err := o.pictures(cmd, f)
 	if err != nil {
 		return nil, nil, err
@@ -131,7 +162,7 @@ func (o *quantizeOptions) measured(cmd *cobra.Command, w *cli.Progress,
 				return err
 			}
 		} else {
-			if plan, err = o.byRule(f); err != nil {
+			if plan, err = o.byRule(f, overrides); err != nil {
 				return err
 			}
 			if d, err = meter.Measure(ctx, plan); err != nil {

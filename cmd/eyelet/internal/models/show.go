@@ -18,6 +18,7 @@ import (
 	"github.com/eyelet-engine/eyelet/models/diffusion"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/layout"
+	"github.com/eyelet-engine/eyelet/models/quantize"
 )
 
 const showLong = `Shows what is in a GGUF file, a language model or a vision projector: metadata,
@@ -26,9 +27,9 @@ that is split over several files, give any. Of a model of the store, give its
 name: then its manifest is shown too.
 
 A file that "eyelet run" would refuse is shown all the same, and then refused with
-the reason.
+the reason, and so is an importance matrix that "eyelet quantize" would refuse.
 
-Only the metadata is read, so it is quick on files of any size. Long values are
+Of a model only the metadata is read, so it is quick on files of any size. Long values are
 cut to the width of the terminal; --json prints all of them in full, and --license
 the texts of the licences that came with a model of the store.
 
@@ -81,7 +82,7 @@ func NewShowCommand() *cobra.Command {
 				summary.Stored = newStoredModel(stored)
 			}
 			summary.place(cmd.Context(), stored)
-			problem := unrunnable(f)
+			problem := unusable(f)
 			if problem != nil {
 				summary.Problem = cli.Describe(problem)
 			}
@@ -106,11 +107,15 @@ func NewShowCommand() *cobra.Command {
 	return cmd
 }
 
-// unrunnable is why "eyelet run" would refuse the file, as far as its header tells. Files of other
-// kinds than models, as importance matrices and adapters, are not meant to be run.
-func unrunnable(f *gguf.File) error {
-	if kind, _ := f.Str("general.type"); kind != "" && kind != "model" && kind != "mmproj" ||
-		f.Architecture() == "" {
+// unusable is why the command that a file is made for would refuse it: "eyelet quantize" an
+// importance matrix, which is read as a whole, and "eyelet run" a model, as far as its header
+// tells. Files of other kinds, as adapters, have no such command.
+func unusable(f *gguf.File) error {
+	switch kind, _ := f.Str("general.type"); {
+	case kind == "imatrix":
+		_, _, err := quantize.OpenImatrix(f.Path())
+		return err
+	case kind != "" && kind != "model" && kind != "mmproj", f.Architecture() == "":
 		return nil
 	}
 	return engine.CheckFile(f.Path())
@@ -133,7 +138,7 @@ type Summary struct {
 	Types      []TypeSummary  `json:"types"`            // most bytes first
 	Tensors    []TensorItem   `json:"tensors"`          // in the order of the file
 	Stored     *StoredModel   `json:"stored,omitempty"` // of a model that was found by its name
-	// why the model cannot be run, as far as its header tells
+	// why the model cannot be run, as far as its header tells, or the importance matrix not be used
 	Problem  string    `json:"problem,omitempty"`
 	Pictures *Pictures `json:"pictures,omitempty"` // of a vision projector
 	// where a language model would lie if it were loaded now; null where that cannot be told
