@@ -100,9 +100,12 @@ func TestFiguresAfterPicturesAreNumPysOfTransformersLogits(t *testing.T) {
 
 // TestLogitsAfterPicturesAreTransformers computes the same logits, in float32 throughout: weights,
 // tower, cache and products. Logits of up to some twenty have a last place of 2e-6, and sums in
-// other orders are apart by some of those a layer: the bound is a hundred. The figures follow; the
-// divergence of so few places, where many a term is near the last bit of the sixteen in which the
-// base is kept, follows less closely than the others.
+// other orders are apart by some of those a layer: the bound is a hundred. The figures follow. The
+// divergence that is published does so less closely than the others, because of the 16 bits in
+// which the base is kept: a step of those is 2e-4, so that where logits differ by a tenth of it,
+// one in ten probabilities of the base is another. Transformers' own float32 is as far from its
+// float64 (scripts/golden/after_pictures.py). Of the same logits without those bits the divergence
+// agrees.
 func TestLogitsAfterPicturesAreTransformers(t *testing.T) {
 	withoutAccelerator(t)
 	g := readAfterPictures(t)
@@ -151,14 +154,33 @@ func TestLogitsAfterPicturesAreTransformers(t *testing.T) {
 		}
 	}
 	d := compareLogits(t, g, own[base], own[other])
-	for name, x := range map[string]float64{"perplexity": d.Perplexity, "kl_mean": d.Against.KLMean,
-		"p_change_rms": d.Against.PChangeRMS} {
-		want, _ := g.figures[name].(float64)
+	near := func(name string, x, want, share float64) {
+		t.Helper()
 		t.Logf("%s: %.8g, transformers %.8g", name, x, want)
-		if !(math.Abs(x-want) <= 1e-3*want) {
+		if !(math.Abs(x-want) <= share*want) {
 			t.Errorf("%s: %v, transformers %v", name, x, want)
 		}
 	}
+	figure := func(name string) float64 {
+		want, _ := g.figures[name].(float64)
+		return want
+	}
+	near("perplexity", d.Perplexity, figure("perplexity"), 1e-6)
+	near("p_change_rms", d.Against.PChangeRMS, figure("p_change_rms"), 2e-4)
+	near("kl_mean", d.Against.KLMean, figure("kl_mean"), 1e-3)
+	near("kl_mean, of a base in float32", wholeDivergence(own[base], own[other]),
+		wholeDivergence(g.base, g.other), 2e-5)
+}
+
+// wholeDivergence is the mean KL divergence of logits from a base's that is not rounded.
+func wholeDivergence(base, other [][]float32) (mean float64) {
+	for i := range base {
+		p, q := softmax(base[i]), softmax(other[i])
+		for k := range p {
+			mean += p[k] * math.Log(p[k]/q[k]) / float64(len(base))
+		}
+	}
+	return mean
 }
 
 // compute asks a model the questions, and returns the logits at the places of the right answers.

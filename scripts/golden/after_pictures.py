@@ -15,6 +15,11 @@ logits to transformers'.
 asks so many questions (24, say) on both sides, with Eyelet's tower, cache and products in float32,
 prints each figure of both, and fails if one is further off than NEAR. A minute or two on a quiet
 machine.
+
+    python scripts/golden/after_pictures.py build/bin/eyelet exact
+
+prints how far transformers' logits in float32 are from those in float64, and the mean KL divergence of
+both, with the base in the sixteen bits in which it is kept and without: what no float32 can be held to.
 """
 
 import json
@@ -31,6 +36,7 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 OUT = pathlib.Path(__file__).parents[2] / "engine/bench/testdata/after_pictures.gguf"
 NEAR = 1e-3
@@ -68,11 +74,37 @@ def logits_of(model, picture, question, answer):
     return logits.numpy(), ids + [2]
 
 
-def reference(base, other, mmproj, folder, questions):
+def exact(model):
+    """Makes the model compute in float64 throughout. Transformers' own code rounds norms, rotations and
+    the weights of attention to float32, whatever the type of the rest."""
+    lm, tower = model.lm.double(), model.tower.double()
+    for part in (lm, tower.clip):
+        part.set_attn_implementation("sdpa")
+    for part in lm.modules():
+        if isinstance(part, LlamaRMSNorm):
+            part.forward = lambda x, norm=part: (
+                norm.weight
+                * x
+                * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon)
+            )
+    width = lm.config.hidden_size // lm.config.num_attention_heads
+    theta = float(lm.config.rope_parameters["rope_theta"])
+    frequencies = theta ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+
+    def rotate(_, position_ids):
+        angles = (position_ids[..., None].double() * frequencies).repeat(1, 1, 2)
+        return angles.cos(), angles.sin()
+
+    lm.model.rotary_emb.forward = rotate
+
+
+def reference(base, other, mmproj, folder, questions, double=False):
     """The logits of both models, and the tokens that follow."""
     all_logits, follow = [], []
     for path in (base, other):
         model, list_, follow = Seed(path, mmproj), [], []
+        if double:
+            exact(model)
         for q in questions:
             logits, next_ids = logits_of(
                 model, folder / q["picture"], q["question"], q["answers"][0]
@@ -165,6 +197,26 @@ def compare(eyelet, base, other, mmproj, folder, questions):
     return far
 
 
+def whole_divergence(base, other):
+    """The mean KL divergence from a base that is not rounded."""
+    p, q = divergence.log_softmax(base), divergence.log_softmax(other)
+    return (np.exp(p) * (p - q)).sum(-1).mean()
+
+
+def print_exact(models, folder, questions):
+    """Compares float32 with float64."""
+    *single, follow = reference(*models, folder, questions)
+    *double, _ = reference(*models, folder, questions, double=True)
+    far = max(np.abs(a - b).max() for a, b in zip(single, double))
+    print(f"logits in float32 are at most {far:.2g} from those in float64")
+    for name, of in (
+        ("with the base in 16 bits", lambda x: divergence.figures(*x, follow)["kl_mean"]),
+        ("without", lambda x: whole_divergence(*x)),
+    ):
+        a, b = of(single), of(double)
+        print(f"KL {name}: float32 {a:.9g}, float64 {b:.9g}, {abs(a / b - 1):.1e}")
+
+
 def main():
     eyelet = sys.argv[1]
     with tempfile.TemporaryDirectory() as folder:
@@ -173,9 +225,12 @@ def main():
             z.extractall(folder)
         lines = (folder / "questions.jsonl").read_text().splitlines()
         models = files(eyelet, folder)
-        if len(sys.argv) < 3:
+        if len(sys.argv) < 3 or sys.argv[2] == "exact":
             questions = of_each_kind(json.loads(line) for line in lines)
-            write_golden(*reference(*models, folder, questions), questions)
+            if len(sys.argv) < 3:
+                write_golden(*reference(*models, folder, questions), questions)
+            else:
+                print_exact(models, folder, questions)
             return
         count = int(sys.argv[2])
         lines = lines[:: len(lines) // count][:count]  # of all kinds
