@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -108,6 +110,67 @@ func TestWorkersCarryOutABatch(t *testing.T) {
 	o.mustFail(t, 3, "2 of 2 could not be answered (the first: a.png: the worker",
 		".failures.jsonl says why; the same command")
 	if text := readFile(t, out+".failures.jsonl"); !strings.Contains(text, "--folder") {
+		t.Errorf("%s", text)
+	}
+}
+
+// A worker brings the model that a batch wants from a mirror of the site, if its digest is the one
+// that is wanted.
+func TestAWorkerBringsTheModelOfABatch(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.add("queue", "queue", "--store", t.TempDir(), "--listen", s.address)
+	asks, other := newMachine(t), newMachine(t)
+	asks.must(t, "import", seedModel, "--mmproj", seedProjector, "--name", "seed")
+	other.must(t, "import", seedModel, "--name", "seed") // another model of this name
+	wrong, right := filepath.Join(t.TempDir(), "wrong"), filepath.Join(t.TempDir(), "right")
+	other.must(t, "push", "seed", "--to", wrong)
+	asks.must(t, "push", "seed", "--to", right)
+	logs := t.TempDir()
+	start := func(name string, m *computer, args ...string) (log string) {
+		log = filepath.Join(logs, name)
+		f, err := os.Create(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		cmd := invocation{args: args, env: m.env}.command(t.Context())
+		cmd.Stderr = f
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		s.running[name] = cmd
+		return log
+	}
+	worker := func(name, mirror string) (log string) {
+		server := httptest.NewServer(http.FileServer(http.Dir(mirror)))
+		t.Cleanup(server.Close)
+		return start(name, newMachine(t), "worker", "--nats", s.url(), "-t", "1", "--pull",
+			server.URL)
+	}
+	until := func(log, words string) {
+		t.Helper()
+		for range 3000 {
+			if data, _ := os.ReadFile(log); strings.Contains(string(data), words) {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatalf("it does not say %q: %s", words, readFile(t, log))
+	}
+	failed := worker("wrong", wrong)
+	until(failed, "working for the queue")
+	out := filepath.Join(t.TempDir(), "out.csv")
+	start("batch", asks, "batch", circle, "-o", out, "--prompt", circleQuestion, "--model", "seed",
+		"--nats", s.url())
+	until(failed, "cannot be brought: ")
+	until(failed, " is wanted")
+	until(worker("right", right), "is here now")
+	if err := s.running["batch"].Wait(); err != nil {
+		t.Error(err)
+	}
+	delete(s.running, "batch")
+	if text := readFile(t, out); !strings.Contains(text, "orange") {
 		t.Errorf("%s", text)
 	}
 }

@@ -3,6 +3,8 @@ package batch
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -84,13 +86,12 @@ func (w *Worker) look(ctx context.Context) (changed bool) {
 			}
 		}
 		if model.Digest == "" || info.Config.Name != jobsStream+model.key() {
-			if !w.refused[info.Config.Name] && info.State.Msgs > 0 {
-				w.refused[info.Config.Name] = true
-				w.Log(fmt.Sprintf("jobs wait for the model %.200q (%.12s…), which is not here; bring it with \"eyelet import\" or \"eyelet pull\"", name, digest))
+			if info.State.Msgs > 0 {
+				w.want(ctx, info.Config.Name, Model{name, digest})
 			}
 			continue
 		}
-		delete(w.refused, info.Config.Name)
+		delete(w.wanting, info.Config.Name)
 		for i := range slots {
 			c, err := w.q.js.Consumer(ctx, info.Config.Name, slotName(i))
 			if err != nil {
@@ -104,16 +105,45 @@ func (w *Worker) look(ctx context.Context) (changed bool) {
 		return false
 	}
 	w.signs.tick.Reset(max(pulse/2, 10*time.Millisecond))
-	changed = len(lanes) != len(w.lanes)
-	for i := range lanes {
-		changed = changed || lanes[i].model != w.lanes[i].model
+	found := make([]Model, len(lanes))
+	for i, l := range lanes {
+		found[i] = l.model
 	}
-	if changed {
-		// Workers begin in lanes of their own, so that they meet no sooner than they must.
-		w.lanes, w.at = lanes, 0
-		if len(lanes) > 0 {
-			w.at = int(time.Now().UnixNano()/1000) % len(lanes)
-		}
+	if changed = !slices.Equal(found, w.found); changed {
+		// Each worker goes through the lanes in an order of its own: those that meet in one, and
+		// share its pictures, part with the next.
+		rand.Shuffle(len(lanes), func(i, j int) { lanes[i], lanes[j] = lanes[j], lanes[i] })
+		w.lanes, w.found, w.at = lanes, found, 0
 	}
 	return changed
+}
+
+// bringPause is how long passes before a model is asked for again that could not be brought.
+const bringPause = 10 * time.Minute
+
+// want has a model brought that the jobs of a stream wait for, or tells that it is not here.
+func (w *Worker) want(ctx context.Context, stream string, m Model) {
+	last, known := w.wanting[stream]
+	if known && (w.Bring == nil || time.Since(last) < bringPause) {
+		return
+	}
+	w.wanting[stream] = time.Now()
+	what := fmt.Sprintf("the model %.200q (%.12s…)", m.Name, m.Digest)
+	switch {
+	case w.Bring == nil:
+		w.Log("jobs wait for " + what + ", which is not here; bring it with \"eyelet import\" or \"eyelet pull\"")
+		return
+	case !digestPattern.MatchString(m.Digest) || stream != jobsStream+m.key():
+		w.Log("jobs wait for " + what + ", which is no model")
+		return
+	}
+	w.Log("jobs wait for " + what + "; bringing it")
+	w.bring.Go(func() {
+		switch err := w.Bring(ctx, m); {
+		case err == nil:
+			w.Log(what + " is here now")
+		case ctx.Err() == nil:
+			w.Log(what + " cannot be brought: " + err.Error())
+		}
+	})
 }

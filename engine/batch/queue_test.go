@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -275,10 +276,10 @@ func TestAFullStoreFailsItemsAlone(t *testing.T) {
 	}
 }
 
-func TestQuestionsAboutAPictureStayTogether(t *testing.T) {
-	q := embedded(t, t.TempDir())
-	const pictures, questions = 12, 6
-	// All wait before the worker begins.
+// waitingQuestions submits questions about each of some pictures, in turn, and returns when all of
+// them wait. end waits for their answers.
+func waitingQuestions(t *testing.T, q *Queue, pictures, questions int) (end func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var submitted sync.WaitGroup
 	submitted.Go(func() {
@@ -295,43 +296,132 @@ func TestQuestionsAboutAPictureStayTogether(t *testing.T) {
 			}})
 	})
 	stream := jobsStream + toy.key()
-	for waiting := uint64(0); waiting < pictures*questions; time.Sleep(10 * time.Millisecond) {
+	for waiting := uint64(0); waiting < uint64(pictures*questions); time.Sleep(10 *
+		time.Millisecond) {
 		if s, err := q.js.Stream(t.Context(), stream); err == nil {
 			waiting = s.CachedInfo().State.Msgs
 		}
 	}
+	return func() { submitted.Wait(); cancel() }
+}
+
+func TestQuestionsAboutAPictureStayTogether(t *testing.T) {
+	q := embedded(t, t.TempDir())
+	const pictures, questions = 12, 6
+	end := waitingQuestions(t, q, pictures, questions)
 	var mu sync.Mutex
-	var order []int
-	slotOf := map[string]int{}
+	var order []string
 	work(t, q, func(ctx context.Context, task Task) (*Response, *Fault) {
 		mu.Lock()
 		defer mu.Unlock()
-		path := task.Pictures[0].Path
-		if _, ok := slotOf[path]; !ok {
-			slotOf[path] = len(slotOf)
-		}
-		order = append(order, slotOf[path])
+		order = append(order, task.Pictures[0].Path)
 		return echo(ctx, task)
 	}, func(o *WorkerOptions) { o.Parallel = 1 })
-	submitted.Wait()
-	cancel()
+	end()
 	// Pictures of one slot may take turns, so a change of picture is bounded by the slots' sizes;
 	// without slots each question changes it.
-	seen, returns := map[int]bool{}, 0
-	last := -1
-	slot := map[int]int{}
+	seen, returns, last := map[string]bool{}, 0, ""
 	for _, p := range order {
 		if p != last && seen[p] {
 			returns++
 		}
 		seen[p], last = true, p
-		slot[p]++
 	}
 	if len(order) != pictures*questions {
 		t.Fatalf("%d were answered", len(order))
 	}
 	if returns > pictures*questions*2/3 {
 		t.Errorf("%d of %d questions came back to a picture: %v", returns, len(order), order)
+	}
+}
+
+// Two workers share pictures, and few of these have questions answered by both, while none of the
+// workers waits as long as there are questions.
+func TestAPictureStaysWithItsWorker(t *testing.T) {
+	q := embedded(t, t.TempDir())
+	const pictures, questions = 24, 6
+	end := waitingQuestions(t, q, pictures, questions)
+	var mu sync.Mutex
+	by := map[string]map[int]bool{} // the workers of each picture
+	var answered [2]int
+	for worker := range 2 {
+		work(t, q, func(ctx context.Context, task Task) (*Response, *Fault) {
+			mu.Lock()
+			path := task.Pictures[0].Path
+			if by[path] == nil {
+				by[path] = map[int]bool{}
+			}
+			by[path][worker] = true
+			answered[worker]++
+			mu.Unlock()
+			time.Sleep(5 * time.Millisecond)
+			return echo(ctx, task)
+		}, func(o *WorkerOptions) { o.Parallel = 1 })
+	}
+	end()
+	shared := 0
+	for _, workers := range by {
+		if len(workers) > 1 {
+			shared++
+		}
+	}
+	if shared > pictures*2/3 {
+		t.Errorf("%d of %d pictures had both workers", shared, pictures)
+	}
+	if min(answered[0], answered[1]) < pictures*questions/6 {
+		t.Errorf("the workers answered %v", answered)
+	}
+}
+
+// A model that jobs wait for is brought, and its jobs are carried out; one that cannot be brought
+// is asked for once.
+func TestModelsAreBroughtToTheirJobs(t *testing.T) {
+	q := embedded(t, t.TempDir())
+	other := Model{Name: "other", Digest: strings.Repeat("b2", 32)}
+	var mu sync.Mutex
+	var here []Model
+	asked := map[string]int{}
+	work(t, q, echo, func(o *WorkerOptions) {
+		o.Models = func(context.Context) ([]Model, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(here), nil
+		}
+		o.Bring = func(_ context.Context, m Model) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if asked[m.Name]++; m != toy {
+				return errors.New("it is not there either")
+			}
+			here = append(here, m)
+			return nil
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		_, _ = q.Submit(ctx, Submission{Batch: "none", Items: numbered(1),
+			Resolve: func(context.Context, string) (Model, error) { return other, nil }})
+	})
+	defer waiting.Wait()
+	defer cancel()
+	count, err := q.Submit(t.Context(), Submission{Batch: "b", Items: numbered(3), Resolve: isToy})
+	if err != nil || count.OK != 3 {
+		t.Fatalf("%+v, %v", count, err)
+	}
+	for { // until the other has been asked for, too
+		mu.Lock()
+		n := asked["other"]
+		mu.Unlock()
+		if n > 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if asked["toy"] != 1 || asked["other"] != 1 {
+		t.Errorf("%v", asked)
 	}
 }
 

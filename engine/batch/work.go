@@ -43,6 +43,9 @@ type WorkerOptions struct {
 	Name string // of this worker, for those who ask; "" for host and process
 	// Models are those that this worker has. It is asked again now and then.
 	Models func(ctx context.Context) ([]Model, error)
+	// Bring makes a model that jobs want and that is not here one of Models, if it can; nil where
+	// there is no way to.
+	Bring func(ctx context.Context, m Model) error
 	// Answer carries a task out. A fault is one of the task, and final; what can pass is a response
 	// of the status 429 or 500 and above.
 	Answer func(ctx context.Context, t Task) (*Response, *Fault)
@@ -73,10 +76,12 @@ type Worker struct {
 
 	// What follows is used by the one goroutine that looks for jobs.
 	lanes   []lane
-	at      int // the lane that had the last job
+	found   []Model // of the lanes, as they were found
+	at      int     // the lane that had the last job
 	looked  time.Time
-	refused map[string]bool // streams of models that are not here, as the log says
+	wanting map[string]time.Time // when streams of models that are not here were last looked at
 	wake    chan struct{}
+	bring   sync.WaitGroup // models that are being brought
 
 	told atomic.Int64 // when a wait was last told of
 
@@ -109,7 +114,7 @@ func NewWorker(q *Queue, o WorkerOptions) *Worker {
 		o.Log = func(string) {}
 	}
 	return &Worker{q: q, WorkerOptions: o, places: make(chan struct{}, o.Parallel),
-		ahead: make(chan struct{}, o.Parallel), refused: map[string]bool{},
+		ahead: make(chan struct{}, o.Parallel), wanting: map[string]time.Time{},
 		wake: make(chan struct{}, 1), results: make(chan *jobResult),
 		signs: signs{due: map[jetstream.Msg]bool{}}}
 }
@@ -189,6 +194,7 @@ func (w *Worker) loop(ctx context.Context) {
 	var beside, tasks sync.WaitGroup
 	defer func() { _ = w.q.nc.FlushTimeout(lastTime) }() // what was given back
 	defer beside.Wait()
+	defer w.bring.Wait()
 	w.signs.tick = time.NewTicker(time.Hour) // until there are lanes
 	beside.Go(func() { w.signs.give(ctx) })
 	beside.Go(func() { w.store(ctx) })
@@ -343,7 +349,7 @@ func (w *Worker) work(ctx context.Context, m jetstream.Msg, model Model, wait ch
 	at.leave()
 	if !last && (err != nil || passes(r.Response)) {
 		w.leave(func() error {
-			return m.NakWithDelay(firstWait << min(meta.NumDelivered-1, 6))
+			return m.NakWithDelay(retryPause(meta.NumDelivered))
 		})
 		return
 	}
@@ -358,6 +364,9 @@ func passes(r *Response) bool {
 	return r != nil && (r.Status >= 500 || r.Status == http.StatusTooManyRequests ||
 		r.Status == http.StatusRequestTimeout)
 }
+
+// retryPause is how long to wait before an item is tried again that was tried so often.
+func retryPause(tries uint64) time.Duration { return firstWait << min(tries-1, 6) }
 
 // check refuses a job that does not fit its subject, which somebody else has put there.
 func (j *job) check(subject string) error {

@@ -21,7 +21,8 @@ const workerLong = `Worker carries out jobs that "eyelet batch --nats" puts into
 long as it runs. Any number of workers, on any machines, share the work.
 
 It works for the models of its store and the built-in one, which are known by their
-digests: jobs of a model that is not here are left to others, and the log says so once.
+digests. A model that is not here comes from the registry or mirror of --pull, if that has
+it with the same digest; else its jobs are left to others, and the log says so.
 --model restricts it to some. A job is acknowledged only when its result is stored; one
 whose worker ends without a word goes to another worker.
 
@@ -30,13 +31,15 @@ folders of --folder alone. Ctrl-C gives jobs in hand back at once.`
 
 const workerExample = `  eyelet worker --nats nats://queue:4222
   eyelet worker --nats tls://queue:4222 --nats-creds site.creds --model llava:7b
-  eyelet worker --nats nats://queue:4222 --folder /srv/scans --parallel 8`
+  eyelet worker --nats nats://queue:4222 --folder /srv/scans --parallel 8
+  eyelet worker --nats nats://queue:4222 --pull registry.site:5000/models`
 
 // workerOptions are the flags of worker.
 type workerOptions struct {
 	queue   queueOptions
 	only    []string
 	folders []string
+	from    supplier
 	name    string
 	spec    engine.ModelSpec
 	threads int
@@ -59,6 +62,7 @@ func NewWorkerCommand() *cobra.Command {
 		"work for this model alone; may be repeated (default: all that are here)")
 	f.StringArrayVar(&o.folders, "folder", nil,
 		"folder from which pictures may be read that jobs name by path; may be repeated")
+	o.from.bind(f)
 	f.StringVar(&o.name, "name", "", "what the worker is called (default: host and process)")
 	f.IntVar(&o.spec.Parallel, "parallel", engine.DefaultParallel,
 		"jobs that are carried out at a time")
@@ -77,8 +81,11 @@ func runWorker(cmd *cobra.Command, o *workerOptions) (err error) {
 	if err := cli.CheckRanges(cmd.Flags(), "parallel", "ctx", "threads"); err != nil {
 		return err
 	}
-	if err := o.queue.check(); err != nil {
+	if err := errors.Join(o.queue.check(), o.from.check()); err != nil {
 		return err
+	}
+	if o.from.where != "" && len(o.only) > 0 {
+		return cli.Usagef("--pull and --model cannot be used together: models that are named are here")
 	}
 	for i, folder := range o.folders {
 		if info, err := os.Stat(folder); err != nil {
@@ -113,9 +120,13 @@ func runWorker(cmd *cobra.Command, o *workerOptions) (err error) {
 	}
 	defer func() { _ = q.Close() }()
 	say("working for the queue at " + batch.Redacted(o.queue.url))
+	bring := o.from.bring
+	if o.from.where == "" {
+		bring = nil
+	}
 	w := batch.NewWorker(q, batch.WorkerOptions{
 		Name: o.name, Parallel: o.spec.Parallel, Folders: o.folders, Answer: m.server.Answer,
-		Log: say,
+		Log: say, Bring: bring,
 		Models: func(ctx context.Context) ([]batch.Model, error) {
 			list, err := m.server.SharedModels(ctx)
 			if len(wanted) > 0 {
