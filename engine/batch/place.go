@@ -104,8 +104,18 @@ func (b *submitter) object(ctx context.Context, p *pending, name string,
 // roomFor does what needs room in the queue's store. Where there is none it waits for other items
 // to make some; an item for which there is none although no other is in the queue has a fault.
 func (b *submitter) roomFor(ctx context.Context, do func() error) (*Fault, error) {
+	try := func() error {
+		err := do()
+		if !errors.Is(err, ErrNoRoom) || len(b.sent) == 0 {
+			return err
+		}
+		if err := b.settle(ctx); err != nil { // what is on its way holds room until then
+			return err
+		}
+		return do()
+	}
 	for {
-		err := b.retry(ctx, do)
+		err := b.retry(ctx, try)
 		if !errors.Is(err, ErrNoRoom) {
 			return nil, err
 		}
@@ -117,14 +127,8 @@ func (b *submitter) roomFor(ctx context.Context, do func() error) (*Fault, error
 			}
 		}
 		b.mu.Unlock()
-		if queued == 0 && len(b.sent) == 0 {
+		if queued == 0 {
 			return &Fault{"no_room", err.Error()}, nil
-		}
-		if queued == 0 { // it can be that those on their way find no room either
-			if err := b.settle(ctx); err != nil {
-				return nil, err
-			}
-			continue
 		}
 		if err := b.until(ctx, left-1); err != nil {
 			return nil, err

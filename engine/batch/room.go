@@ -7,6 +7,7 @@ import (
 	"math"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,9 @@ type storeDisk struct {
 	free func() int64 // bytes that are free; tests have their own
 	keep int64        // bytes that stay free
 	sick atomic.Bool  // JetStream has met a full disk
+
+	reserving sync.Mutex
+	onTheWay  atomic.Int64 // bytes of messages that were sent and have not arrived
 }
 
 // The share of a disk that is kept free, within bounds in bytes.
@@ -69,15 +73,38 @@ func diskBytes(dir string) (total, free int64) {
 	return bytes(st.Blocks), bytes(st.Bavail)
 }
 
+// cargo is what is stored: what there is no room for differs.
+type cargo int
+
+const (
+	message cargo = iota
+	object        // finds no room where messages still do
+	reason        // why an item has no answer: may take of what is kept free
+)
+
+// reserve counts bytes as on their way to the disk, until release is called, where it has room for
+// them beside all others that are. An error is that of fits.
+func (d *storeDisk) reserve(size int, what cargo) (release func(), err error) {
+	d.reserving.Lock()
+	defer d.reserving.Unlock()
+	if what != reason {
+		if err := d.fits(size, what); err != nil {
+			return nil, err
+		}
+	}
+	d.onTheWay.Add(int64(size))
+	return func() { d.onTheWay.Add(-int64(size)) }, nil
+}
+
 // fits is nil where the disk has room for so many bytes more. Else the error wraps ErrNoRoom where
 // others still find room, and errFull where the disk is full. Objects find none where messages
 // still do, lest results wait for the room of pictures that go only when their results are stored.
-func (d *storeDisk) fits(size int, object bool) error {
+func (d *storeDisk) fits(size int, what cargo) error {
 	if d.sick.Load() {
 		return d.full()
 	}
-	free, keep := d.free(), d.keep
-	if object {
+	free, keep := d.free()-d.onTheWay.Load(), d.keep
+	if what == object {
 		keep *= 2
 	}
 	switch {

@@ -67,6 +67,48 @@ func TestAFullDiskHasTheBatchWait(t *testing.T) {
 	}
 }
 
+// Messages on their way take no more room than there is, however many of them are looked at before
+// one arrives.
+func TestWhatIsOnItsWayFitsTheDisk(t *testing.T) {
+	q := embedded(t, t.TempDir())
+	const room = 2 << 20
+	var most atomic.Int64
+	q.disk.keep = 1 << 20
+	q.disk.free = func() int64 { // as of a disk that has not got any of them yet
+		for n := q.disk.onTheWay.Load(); ; {
+			if m := most.Load(); n <= m || most.CompareAndSwap(m, n) {
+				return q.disk.keep + room
+			}
+		}
+	}
+	large := strings.Repeat("x", inlineMost-1000)
+	work(t, q, func(context.Context, Task) (*Response, *Fault) {
+		body, _ := json.Marshal(large)
+		return &Response{Status: 200, Body: body}, nil
+	}, func(o *WorkerOptions) { o.Parallel = 8 })
+	body, err := json.Marshal(map[string]string{"text": large})
+	if err != nil {
+		t.Fatal(err)
+	}
+	count, err := q.Submit(t.Context(), Submission{Batch: "b", Resolve: isToy,
+		Items: func(yield func(Item, error) bool) {
+			for i := range 64 {
+				if !yield(Item{ID: fmt.Sprint(i), URL: Endpoints[0], Body: body}, nil) {
+					return
+				}
+			}
+		}})
+	if err != nil || count.OK != 64 {
+		t.Errorf("%+v, %v", count, err)
+	}
+	if m := most.Load(); m <= inlineMost || m > room {
+		t.Errorf("up to %d KiB were on their way, to a disk with room for %d", m>>10, room>>10)
+	}
+	if left := q.disk.onTheWay.Load(); left != 0 {
+		t.Errorf("%d bytes are still on their way at the end", left)
+	}
+}
+
 // JetStream itself meets a full disk, and goes on when there is room.
 func TestJetStreamOutlivesAFullDisk(t *testing.T) {
 	if os.Getenv("EYELET_SLOW") == "" {

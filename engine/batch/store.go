@@ -73,7 +73,8 @@ func (w *Worker) storeGroup(ctx context.Context, group []*jobResult) (left []*jo
 		if isLarge(r.stored) {
 			continue
 		}
-		if m, err := w.q.resultMessage(r.job.Batch, r.stored); err == nil {
+		if m, release, err := w.q.resultMessage(r.job.Batch, r.stored); err == nil {
+			defer release()
 			sent[i], _ = w.q.js.PublishMsgAsync(m) // nil where there is no queue
 		}
 	}

@@ -196,9 +196,11 @@ func (q *Queue) put(ctx context.Context, batch, name string, data []byte) error 
 	if info, err := b.GetInfo(ctx, name); err == nil && info.Size == uint64(len(data)) {
 		return nil
 	}
-	if err := q.fits(len(data), true); err != nil {
+	release, err := q.reserve(len(data), object)
+	if err != nil {
 		return err
 	}
+	defer release()
 	if _, err := b.PutBytes(ctx, name, data); err != nil {
 		return q.fault("storing "+name, err)
 	}
@@ -258,10 +260,11 @@ func (q *Queue) keep(ctx context.Context, batch string, r stored) error {
 		response.Body = nil
 		r.Response = &response
 	}
-	m, err := q.resultMessage(batch, r)
+	m, release, err := q.resultMessage(batch, r)
 	if err != nil {
 		return err
 	}
+	defer release()
 	_, err = q.js.PublishMsg(ctx, m)
 	if err != nil && !isDouble(err) {
 		return q.fault("storing a result", err)
@@ -273,18 +276,22 @@ func (q *Queue) keep(ctx context.Context, batch string, r stored) error {
 // isLarge reports whether the body of a response lies in the object store.
 func isLarge(r stored) bool { return r.Response != nil && len(r.Response.Body) > inlineMost }
 
-// resultMessage is a result, without a large body, as it is published.
-func (q *Queue) resultMessage(batch string, r stored) (*nats.Msg, error) {
+// resultMessage is a result, without a large body, as it is published. There is room for it until
+// release is called.
+func (q *Queue) resultMessage(batch string, r stored) (m *nats.Msg, release func(), err error) {
 	data, err := json.Marshal(r)
 	if err != nil {
-		return nil, fmt.Errorf("batch: %w", err)
+		return nil, nil, fmt.Errorf("batch: %w", err)
 	}
-	if r.Error == nil { // a reason may take of what is kept free
-		if err := q.fits(len(data), false); err != nil {
-			return nil, err
-		}
+	what := message
+	if r.Error != nil {
+		what = reason
 	}
-	return &nats.Msg{Subject: resultSubject + batch + "." + hashOf(r.CustomID), Data: data}, nil
+	if release, err = q.reserve(len(data), what); err != nil {
+		return nil, nil, err
+	}
+	return &nats.Msg{Subject: resultSubject + batch + "." + hashOf(r.CustomID), Data: data}, release,
+		nil
 }
 
 // hint tells the submitter of a batch which items have their results now, and which of these are
@@ -316,13 +323,13 @@ func (q *Queue) over(ctx context.Context, batch string) bool {
 	return errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
-// fits is nil where the disk of a queue inside this program has room for so many bytes more; of
-// others the server says it.
-func (q *Queue) fits(size int, object bool) error {
+// reserve is that of the disk of a queue inside this program; of others the server says whether
+// there is room.
+func (q *Queue) reserve(size int, what cargo) (release func(), err error) {
 	if q.disk == nil {
-		return nil
+		return func() {}, nil
 	}
-	return q.disk.fits(size, object)
+	return q.disk.reserve(size, what)
 }
 
 // resultsOf is the stream of a batch's results.
@@ -429,7 +436,7 @@ func (q *Queue) fault(what string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case q.disk != nil && (q.disk.sick.Load() || !q.embedded.JetStreamEnabled() ||
-		q.disk.fits(0, false) != nil):
+		q.disk.fits(0, message) != nil):
 		return q.disk.full()
 	}
 	api, ok := errors.AsType[*jetstream.APIError](err)

@@ -52,6 +52,18 @@ type Count struct {
 	Known  int // of both, those with a result of an earlier run
 }
 
+// add counts what became of an item that was seen.
+func (c *Count) add(ok, known bool) {
+	if ok {
+		c.OK++
+	} else {
+		c.Failed++
+	}
+	if known {
+		c.Known++
+	}
+}
+
 const (
 	defaultWindow = 256
 	defaultBytes  = 1 << 30
@@ -122,6 +134,7 @@ type sentJob struct {
 	item    Item // without its body
 	message *nats.Msg
 	arrival jetstream.PubAckFuture
+	release func() // gives its room back to who looks for some
 }
 
 const (
@@ -182,14 +195,7 @@ func (b *submitter) release(hash string, ok, known bool) {
 	for _, name := range p.objects {
 		b.objects[name]--
 	}
-	if ok {
-		b.count.OK++
-	} else {
-		b.count.Failed++
-	}
-	if known {
-		b.count.Known++
-	}
+	b.count.add(ok, known)
 	b.news = time.Now()
 	if b.Done != nil {
 		b.Done(ok, known)
@@ -336,18 +342,18 @@ func (b *submitter) publish(ctx context.Context, item Item, hash string,
 	}
 	slot := fnv.New32a()
 	_, _ = io.WriteString(slot, affine)
-	message := &nats.Msg{Subject: fmt.Sprintf("%s%s.%d.%s.%s", jobsSubject, m.key(),
+	msg := &nats.Msg{Subject: fmt.Sprintf("%s%s.%d.%s.%s", jobsSubject, m.key(),
 		slot.Sum32()%slots, b.Batch, hash), Data: data}
-	if err := b.start(item, message); err != nil {
+	if err := b.start(item, msg); err != nil {
 		if fault, err := b.roomFor(ctx, func() error {
-			return b.send(ctx, message)
+			return b.send(ctx, msg)
 		}); fault != nil || err != nil {
 			return fault, err
 		}
 		b.inQueue(item.ID)
 	}
 	b.mu.Lock()
-	p.message = message
+	p.message = msg
 	p.bytes += int64(len(data))
 	b.bytes += int64(len(data))
 	if b.pending[hash] != p { // its result is there already
@@ -359,18 +365,20 @@ func (b *submitter) publish(ctx context.Context, item Item, hash string,
 
 // start publishes a job without waiting until it is stored.
 func (b *submitter) start(item Item, m *nats.Msg) error {
-	if err := b.q.fits(len(m.Data), false); err != nil {
+	release, err := b.q.reserve(len(m.Data), message)
+	if err != nil {
 		return err
 	}
 	arrival, err := b.q.js.PublishMsgAsync(m)
 	if err != nil {
+		release()
 		return err
 	}
 	if len(b.sent) == 0 {
 		b.sentAt = time.Now()
 	}
 	item.Body = nil
-	b.sent = append(b.sent, sentJob{item, m, arrival})
+	b.sent = append(b.sent, sentJob{item, m, arrival, release})
 	return nil
 }
 
@@ -391,6 +399,7 @@ func (b *submitter) settle(ctx context.Context) error {
 		} else {
 			lost = append(lost, s)
 		}
+		s.release()
 	}
 	b.wake()
 	for _, s := range lost {
@@ -412,9 +421,11 @@ func (b *submitter) wake() { _ = b.q.nc.Publish(wakeSubject, nil) }
 
 // send publishes a job and wakes a worker. One that waits already is no error.
 func (b *submitter) send(ctx context.Context, m *nats.Msg) error {
-	if err := b.q.fits(len(m.Data), false); err != nil {
+	release, err := b.q.reserve(len(m.Data), message)
+	if err != nil {
 		return err
 	}
+	defer release()
 	if _, err := b.q.js.PublishMsg(ctx, m); err != nil && !isDouble(err) {
 		return b.q.fault("submitting", err)
 	}
