@@ -1,10 +1,10 @@
 package batch
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,71 +73,67 @@ func (r *batchRun) dry() (err error) {
 
 // sample asks about a sample, as many at a time as the batch would, and reckons from it.
 func (r *batchRun) sample() (DryReport, error) {
-	report := DryReport{Items: r.state.Items}
 	n := min(sampleSize, r.state.Items)
-	chosen := map[int]bool{}
-	for _, i := range pictures.Spread(n, r.state.Items) {
-		chosen[i] = true
-	}
-	var tasks []batch.Task
+	report := DryReport{Items: r.state.Items, Sampled: n}
+	chosen := pictures.Spread(n, r.state.Items)
+	var sample []batch.Item
 	i := 0
 	for it, err := range r.items() {
 		if err != nil {
 			return report, err
 		}
-		if chosen[i] && it.Fault == nil {
-			m, err := r.machine.server.Resolve(r.ctx, it.Model)
-			if err != nil {
-				return report, err
-			}
-			t := batch.Task{ID: it.ID, URL: it.URL, Model: m, Body: it.Body}
-			for _, p := range it.Pictures {
-				t.Pictures = append(t.Pictures, batch.File{Name: p.Name, Path: p.Path,
-					Page: p.Page})
-			}
-			tasks = append(tasks, t)
-		} else if chosen[i] {
-			report.Failed++
+		if slices.Contains(chosen, i) {
+			sample = append(sample, it)
 		}
 		i++
 	}
-	report.Sampled = n
-	if len(tasks) == 0 {
-		return report, cli.Inputf("none of the sample of %d can be asked about", n)
+	var prompt, image, completion, good int
+	ask := func(items []batch.Item, write func(batch.Result) error) (time.Duration, error) {
+		began := time.Now()
+		_, err := batch.Local{Items: itemsOf(items), Resolve: r.machine.server.Resolve,
+			Answer: r.machine.server.Answer, Parallel: r.o.spec.Parallel, Tries: 1}.Run(r.ctx, write)
+		return time.Since(began), err
 	}
 	// The first answer loads the model; it is asked for twice, so that the second tells what an
 	// answer costs.
-	began := time.Now()
-	_, _ = r.machine.server.Answer(r.ctx, tasks[0])
-	report.Load = time.Since(began).Seconds()
-	began = time.Now()
-	var prompt, image, completion, good int
-	answer := func(ctx context.Context, t batch.Task) *batch.Response {
-		response, _ := r.machine.server.Answer(ctx, t)
-		return response
+	load, err := ask(sample[:1], func(batch.Result) error { return nil })
+	if err != nil {
+		return report, err
 	}
-	for result := range batch.InOrder(r.ctx, r.o.spec.Parallel, slices.Values(tasks), answer) {
+	took, err := ask(sample, func(result batch.Result) error {
 		var body answerBody
-		if result == nil || result.Status != 200 || json.Unmarshal(result.Body, &body) != nil {
+		if !result.OK() || json.Unmarshal(result.Response.Body, &body) != nil {
 			report.Failed++
-			continue
+			return nil
 		}
 		good++
 		prompt += int(body.Usage.Prompt)
 		image += int(body.Usage.Details.Image)
 		completion += int(body.Usage.Completion)
-	}
-	if err := r.ctx.Err(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return report, err
 	}
 	if good == 0 {
 		return report, cli.Inputf("nothing of the sample of %d could be answered; eyelet run says why",
 			n)
 	}
-	report.SecondsEach = time.Since(began).Seconds() / float64(len(tasks))
-	report.Load = max(0, report.Load-report.SecondsEach)
+	report.SecondsEach = took.Seconds() / float64(good)
+	report.Load = max(0, load.Seconds()-report.SecondsEach)
 	report.Seconds = report.Load + report.SecondsEach*float64(report.Items)
 	report.PromptTokens, report.ImageTokens, report.CompletionTokens = prompt*report.Items/good,
 		image*report.Items/good, completion*report.Items/good
 	return report, nil
+}
+
+// itemsOf are items as a batch takes them.
+func itemsOf(items []batch.Item) iter.Seq2[batch.Item, error] {
+	return func(yield func(batch.Item, error) bool) {
+		for _, it := range items {
+			if !yield(it, nil) {
+				return
+			}
+		}
+	}
 }

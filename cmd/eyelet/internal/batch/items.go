@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -88,13 +87,9 @@ func (l *batchLists) add(e batchEntry) error {
 // file adds a picture, or the pages of a document. id is what it is called in the output, name what
 // it is called in messages.
 func (l *batchLists) file(id, name, path, own, question string) error {
-	ctx := l.cmd.Context()
-	items, err := l.o.material.Items(ctx, name, path, own)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
+	items, err := l.o.material.EachItem(l.cmd.Context(), name, path, own)
 	if err != nil {
-		items = []pictures.Item{{Name: name, Path: path, Page: -1, Err: err}}
+		return err
 	}
 	absolute, err := filepath.Abs(path)
 	if err != nil {
@@ -116,50 +111,20 @@ func (l *batchLists) file(id, name, path, own, question string) error {
 	return nil
 }
 
-// folder adds the pictures of a folder, those of the folders in it too if that is asked for, by
-// name.
+// folder adds the pictures of a folder, those of the folders in it too if that is asked for. Where
+// it is one of several inputs, their names begin with its path.
 func (l *batchLists) folder(dir string, several bool) error {
-	name := func(path string) string {
-		if several {
-			return path
-		}
-		rel, err := filepath.Rel(dir, path)
-		if err != nil {
-			return path
-		}
-		return filepath.ToSlash(rel)
-	}
-	before := l.entries
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return cli.Inputf("%s: %w", path, cli.Cause(err))
-		case path == dir:
-			return l.cmd.Context().Err()
-		case strings.HasPrefix(d.Name(), "."):
-			if d.IsDir() {
-				return fs.SkipDir
+	leftOut, err := pictures.Walk(l.cmd.Context(), dir, l.o.recursive,
+		func(name, path string) error {
+			if several {
+				name = path
 			}
-			return nil
-		case d.IsDir():
-			if !l.o.recursive {
-				return fs.SkipDir
-			}
-			return l.cmd.Context().Err()
-		case d.Type()&^fs.ModeSymlink != 0 || !slices.Contains(pictures.Suffixes,
-			strings.ToLower(filepath.Ext(path))):
-			return nil
-		}
-		return l.file(name(path), name(path), path, "", "")
-	})
-	if err != nil {
-		return err
+			return l.file(name, name, path, "", "")
+		})
+	if leftOut != "" {
+		cli.Say(l.cmd, "eyelet: %s", leftOut)
 	}
-	if l.entries == before {
-		return cli.Inputf("%s holds no pictures (%s); --recursive looks into the folders in it too",
-			dir, strings.Join(pictures.Suffixes, ", "))
-	}
-	return nil
+	return err
 }
 
 // input adds what an argument names.

@@ -392,14 +392,7 @@ func (r *batchRun) sum(failures string) error {
 // each.
 func (r *batchRun) exitCodes() (codes []int) {
 	for code := range r.codes {
-		switch code {
-		case "context_length_exceeded", "no_room":
-			codes = append(codes, cli.ExitCapacity)
-		case "queue", "worker_lost", "server_error", "internal", "timeout", "overloaded":
-			codes = append(codes, cli.ExitFailure)
-		default:
-			codes = append(codes, cli.ExitInput)
-		}
+		codes = append(codes, cli.ItemExitCode(code))
 	}
 	return codes
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -142,25 +141,15 @@ func (in *input) list(cmd *cobra.Command, o *Options) error {
 	ctx := cmd.Context()
 	info, err := os.Stat(in.folder)
 	if err == nil && info.IsDir() {
-		names, leftOut, err := pictures.List(in.folder)
-		if err != nil {
-			return err
-		}
-		if leftOut != "" && !o.Quiet {
-			fmt.Fprintf(cmd.ErrOrStderr(), "eyelet: %s\n", leftOut)
-		}
-		for _, name := range names {
-			path := filepath.Join(in.folder, name)
-			items, err := o.material.Items(ctx, name, path, "")
-			switch {
-			case ctx.Err() != nil:
-				return ctx.Err()
-			case err != nil:
-				items = []pictures.Item{{Name: name, Path: path, Page: -1, Err: err}}
-			}
+		leftOut, err := pictures.Walk(ctx, in.folder, false, func(name, path string) error {
+			items, err := o.material.EachItem(ctx, name, path, "")
 			in.items = append(in.items, items...)
+			return err
+		})
+		if leftOut != "" {
+			cli.Say(cmd, "eyelet: %s", leftOut)
 		}
-		return nil
+		return err
 	}
 	for _, path := range o.images {
 		file, own, err := pictures.SplitPages(path)

@@ -21,15 +21,22 @@ type folderLine struct {
 	Error    string `json:"error,omitempty"`
 }
 
+// encode returns the line, with its end.
+func (l folderLine) encode() ([]byte, error) {
+	var b bytes.Buffer
+	err := cli.NewEncoder(&b).Encode(l)
+	return b.Bytes(), err
+}
+
 // answerFile is the output of a folder run, of this one and of those that it continues.
 type answerFile struct {
 	path    string
 	f       *os.File
 	created bool
-	old     []byte          // whole lines of earlier runs
-	model   string          // whose answers they are
+	size    int             // of the file as it was found
+	kept    []byte          // lines of earlier runs that hold answers
+	model   string          // whose answers they are; "" if there is no line
 	done    map[string]bool // pictures that have an answer
-	failed  bool            // there are lines with errors
 	written bool
 }
 
@@ -42,7 +49,7 @@ func openAnswers(path, question string) (*answerFile, error) {
 	if a.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644); err != nil {
 		return nil, cli.Inputf("%s: %w", path, cli.Cause(err))
 	}
-	if err := a.read(string([]rune(question))); err != nil { // as JSON has it, see folderAnswers
+	if err := a.read(string([]rune(question))); err != nil { // as JSON has it
 		a.close()
 		return nil, cli.Inputf("%s %w", path, err)
 	}
@@ -82,74 +89,50 @@ func (a *answerFile) read(question string) error {
 				cli.Abbreviate(l.Question, 60))
 		}
 		a.model = l.Model
-		a.done[l.Image] = l.Error == ""
-		a.failed = a.failed || l.Error != ""
+		if a.done[l.Image] = l.Error == ""; a.done[l.Image] {
+			a.kept = append(append(a.kept, line...), '\n')
+		}
 		rest = after
 	}
 	const begin = `{"image":"`
 	if n := min(len(begin), len(rest)); string(rest[:n]) != begin[:n] {
 		return errors.New("holds other things than answers; name a new file")
 	}
-	a.old = data[:len(data)-len(rest)]
+	a.size = len(data)
 	return nil
 }
 
-// begin makes the file ready for answers of a model: an unfinished last line goes, and so do lines
-// with errors, whose pictures are asked about again.
+// begin makes the file ready for answers of a model. An unfinished last line and lines with errors,
+// whose pictures are asked about again, go: whenever that stops, the file is the old one or the new
+// one, whole.
 func (a *answerFile) begin(model string) error {
-	if len(a.old) > 0 && a.model != model {
+	if a.model != "" && a.model != model {
 		return cli.Inputf("%s holds answers of another model (%s); name a new file", a.path, a.model)
 	}
-	if a.failed {
-		if err := a.dropErrors(); err != nil {
+	if len(a.kept) < a.size {
+		if err := cli.WriteBytes(a.path, a.kept); err != nil {
 			return fmt.Errorf("writing %s anew: %w", a.path, err)
 		}
+		f, err := os.OpenFile(a.path, os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		a.f.Close()
+		a.f = f
 	}
-	if err := a.f.Truncate(int64(len(a.old))); err != nil {
-		return err
-	}
-	_, err := a.f.Seek(int64(len(a.old)), io.SeekStart)
+	_, err := a.f.Seek(int64(len(a.kept)), io.SeekStart)
 	return err
 }
 
-// dropErrors replaces the file by one without the lines that hold errors. Whenever it stops, one of
-// the two is there, whole.
-func (a *answerFile) dropErrors() error {
-	var kept []byte
-	for line := range bytes.Lines(a.old) {
-		var l struct{ Error string }
-		if err := json.Unmarshal(line, &l); err != nil {
-			return err
-		}
-		if l.Error == "" {
-			kept = append(kept, line...)
-		}
-	}
-	if err := cli.WriteBytes(a.path, kept); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(a.path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	a.f.Close()
-	a.f, a.old, a.failed = f, kept, false
-	return nil
-}
-
 // add writes a line at once, so that an interruption leaves whole lines.
-func (a *answerFile) add(line folderLine) error {
-	var b bytes.Buffer
-	if err := cli.NewEncoder(&b).Encode(line); err != nil {
-		return err
-	}
+func (a *answerFile) add(line []byte) error {
 	a.written = true
-	_, err := a.f.Write(b.Bytes())
+	_, err := a.f.Write(line)
 	return err
 }
 
 // any reports whether the file holds answers or reasons, of this run or of earlier ones.
-func (a *answerFile) any() bool { return a.written || len(a.old) > 0 }
+func (a *answerFile) any() bool { return a.written || len(a.kept) > 0 }
 
 // close removes a file that was made for nothing. It may be called more than once.
 func (a *answerFile) close() error {

@@ -20,13 +20,14 @@ func FuzzOpenAnswers(f *testing.F) {
 			model := a.model
 			err = a.begin(model)
 			if err == nil {
-				err = a.add(folderLine{Image: "new", Question: "Q?", Model: model})
+				err = addLine(a, folderLine{Image: "new", Question: "Q?", Model: model})
 			}
 			a.close()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if a, err = openAnswers(path, "Q?"); err != nil || !a.done["new"] || a.failed {
+			if a, err = openAnswers(path, "Q?"); err != nil || !a.done["new"] ||
+				len(a.kept) != a.size {
 				t.Fatalf("the file cannot be continued again: %v", err)
 			}
 			a.close()
@@ -36,6 +37,14 @@ func FuzzOpenAnswers(f *testing.F) {
 			t.Fatalf("a file that was refused has changed: %q, %v", left, err)
 		}
 	})
+}
+
+func addLine(a *answerFile, line folderLine) error {
+	data, err := line.encode()
+	if err != nil {
+		return err
+	}
+	return a.add(data)
 }
 
 // A run that ends before its first answer leaves no file, and does not speak of one.
@@ -51,8 +60,8 @@ func TestAFileOfNoAnswersIsKnown(t *testing.T) {
 			t.Fatal(err, a.any())
 		}
 		if want {
-			if err := a.add(folderLine{Image: "a.png", Question: background, Model: "m"}); err !=
-				nil {
+			line := folderLine{Image: "a.png", Question: background, Model: "m"}
+			if err := addLine(a, line); err != nil {
 				t.Fatal(err)
 			}
 		}

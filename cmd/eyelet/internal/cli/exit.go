@@ -104,6 +104,32 @@ func CommonCode(codes []int) int {
 	return codes[0]
 }
 
+// itemFaults are the codes of what is wrong with an item of a batch, by exit code. All others are
+// those of [ExitInput]. The first stands for the exit code where nothing else is known.
+var itemFaults = map[int][]string{
+	ExitCapacity: {"context_length_exceeded", "no_room"},
+	ExitFailure: {"server_error", "queue", "worker_lost", "internal", "timeout",
+		"overloaded"},
+}
+
+// ItemExitCode is the exit code of what is wrong with an item of a batch.
+func ItemExitCode(fault string) int {
+	for code, faults := range itemFaults {
+		if slices.Contains(faults, fault) {
+			return code
+		}
+	}
+	return ExitInput
+}
+
+// ItemFault is the code of a batch's fault that ends with an exit code.
+func ItemFault(code int) string {
+	if faults := itemFaults[code]; len(faults) > 0 {
+		return faults[0]
+	}
+	return "bad_picture"
+}
+
 // classes maps what an error can wrap to its exit code. The first match counts: a picture given to
 // a model without a projector is a question of abilities, whatever else is wrapped.
 var classes = []struct {

@@ -396,6 +396,19 @@ func (m *Material) Items(ctx context.Context, name, path, own string) ([]Item, e
 	return list, nil
 }
 
+// EachItem is Items where what is wrong with a file is why its item has no answer. An error is that
+// of ctx.
+func (m *Material) EachItem(ctx context.Context, name, path, own string) ([]Item, error) {
+	items, err := m.Items(ctx, name, path, own)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		items = []Item{{Name: name, Path: path, Page: -1, Err: err}}
+	}
+	return items, nil
+}
+
 // Library keeps the documents that were opened last, since their pages are asked about one after
 // the other.
 type Library struct {

@@ -1,9 +1,12 @@
 package pictures
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,8 +15,8 @@ import (
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
-// Suffixes are the file names that a folder run takes for pictures.
-var Suffixes = []string{".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff",
+// suffixes are those of the files in a folder that are taken for pictures.
+var suffixes = []string{".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff",
 	".heic", ".heif", ".avif", ".jxl", ".pdf"}
 
 // What people keep beside pictures, and may expect answers about.
@@ -23,48 +26,78 @@ var (
 	drawingSuffixes = []string{".svg", ".svgz"}
 )
 
-// List lists the pictures of a folder by name, sorted, without hidden files. leftOut tells of
-// others that show something, "" if there are none.
-func List(folder string) (names []string, leftOut string, err error) {
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		return nil, "", cli.Inputf("%s: %w", folder, cli.Cause(err))
-	}
-	videos, drawings := 0, 0
-	for _, e := range entries {
-		special := e.Type()&^fs.ModeSymlink != 0 // folders, pipes and the like
-		if special || strings.HasPrefix(e.Name(), ".") {
-			continue
-		}
-		switch suffix := strings.ToLower(filepath.Ext(e.Name())); {
-		case slices.Contains(Suffixes, suffix):
-			names = append(names, e.Name())
-		case slices.Contains(videoSuffixes, suffix):
-			videos++
-		case slices.Contains(drawingSuffixes, suffix):
-			drawings++
-		}
+// Walk visits the pictures of a folder by name, without hidden files, and those of the folders in
+// it where recursive says so. name is the path from the folder on, with slashes. leftOut tells of
+// other files that show something, "" if there are none.
+func Walk(ctx context.Context, folder string, recursive bool,
+	visit func(name, path string) error) (leftOut string, err error) {
+	w := walker{ctx: ctx, recursive: recursive, visit: visit}
+	if err := w.walk(folder, ""); err != nil {
+		return "", err
 	}
 	var others []string
-	if videos > 0 {
+	if w.videos > 0 {
 		others = append(others,
-			cli.Plural(videos, "video")+" (ask about each for itself, without --jsonl)")
+			cli.Plural(w.videos, "video")+" (ask about each for itself, with eyelet run)")
 	}
-	if drawings > 0 {
-		others = append(others, cli.Plural(drawings, "SVG file")+" (make pictures of them first)")
+	if w.drawings > 0 {
+		others = append(others, cli.Plural(w.drawings, "SVG file")+" (make pictures of them first)")
 	}
 	if len(others) > 0 {
 		leftOut = folder + ": left out " + strings.Join(others, " and ")
 	}
-	if len(names) == 0 {
-		text := fmt.Sprintf("%s holds no pictures (%s)", folder, strings.Join(Suffixes,
-			", "))
+	if w.pictures == 0 {
+		text := fmt.Sprintf("%s holds no pictures (%s)", folder, strings.Join(suffixes, ", "))
 		if len(others) > 0 {
 			text += ", but " + strings.Join(others, " and ")
 		}
-		return nil, "", cli.Inputf("%s", text)
+		remedy := ""
+		if w.folders > 0 {
+			remedy = `"eyelet batch --recursive" looks into the folders in it too`
+		}
+		return "", &cli.InputError{Err: errors.New(text), Remedy: remedy}
 	}
-	return names, leftOut, nil
+	return leftOut, nil
+}
+
+// walker is a Walk under way.
+type walker struct {
+	ctx       context.Context
+	recursive bool
+	visit     func(name, path string) error
+	// what it has met; of folders those that were left out
+	pictures, videos, drawings, folders int
+}
+
+func (w *walker) walk(folder, prefix string) error {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return cli.Inputf("%s: %w", folder, cli.Cause(err))
+	}
+	for _, e := range entries {
+		file, name := filepath.Join(folder, e.Name()), path.Join(prefix, e.Name())
+		switch suffix := strings.ToLower(filepath.Ext(name)); {
+		case w.ctx.Err() != nil:
+			return w.ctx.Err()
+		case strings.HasPrefix(e.Name(), "."):
+		case e.IsDir() && w.recursive:
+			err = w.walk(file, name)
+		case e.IsDir():
+			w.folders++
+		case e.Type()&^fs.ModeSymlink != 0: // pipes and the like
+		case slices.Contains(suffixes, suffix):
+			w.pictures++
+			err = w.visit(name, file)
+		case slices.Contains(videoSuffixes, suffix):
+			w.videos++
+		case slices.Contains(drawingSuffixes, suffix):
+			w.drawings++
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // NameText returns the name of a file as text. Systems may take any bytes for a name; those that
