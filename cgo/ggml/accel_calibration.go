@@ -401,12 +401,7 @@ func (k *calibrationKey) file() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text, err := json.Marshal(k)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(text)
-	return filepath.Join(dir, "accel-"+hex.EncodeToString(sum[:8])+".json"), nil
+	return filepath.Join(dir, "accel-"+k.machine()+".json"), nil
 }
 
 // maxCalibrationBytes is far more than a file with every type takes.

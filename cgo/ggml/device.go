@@ -66,6 +66,8 @@ type Remote interface {
 	// Err returns why the server is lost, nil while it is not. What was computed on it before the
 	// call is whole if there is no error.
 	Err() error
+	// Advise has the server compute as this process does, if it is an Eyelet that can.
+	Advise(c Choices)
 }
 
 // losses are why devices of this machine can compute nothing any more, by their ggml_backend_dev_t.
@@ -119,29 +121,34 @@ func Devices() []Device {
 	n := int(C.ggml_backend_dev_count())
 	devices := make([]Device, 0, n)
 	for i := range n {
-		dev := C.ggml_backend_dev_get(C.size_t(i))
-		var p C.struct_ggml_backend_dev_props
-		C.ggml_backend_dev_get_props(dev, &p)
-		reg := C.ggml_backend_dev_backend_reg(dev)
-		devices = append(devices, Device{
-			Name:        C.GoString(p.name),
-			Description: C.GoString(p.description),
-			Type:        DeviceType(p._type),
-			ID:          C.GoString(p.device_id),
-			Backend:     C.GoString(C.ggml_backend_reg_name(reg)),
-			Library:     backendLibrary(reg),
-			MemoryFree:  uint64(p.memory_free),
-			MemoryTotal: uint64(p.memory_total),
-			Caps: DeviceCaps{
-				Async:             bool(p.caps.async),
-				HostBuffer:        bool(p.caps.host_buffer),
-				BufferFromHostPtr: bool(p.caps.buffer_from_host_ptr),
-				Events:            bool(p.caps.events),
-			},
-			dev: dev,
-		})
+		devices = append(devices, DeviceAt(unsafe.Pointer(C.ggml_backend_dev_get(C.size_t(i)))))
 	}
 	return devices
+}
+
+// DeviceAt returns what is known of a device (ggml_backend_dev_t), whether it is registered or not.
+func DeviceAt(device unsafe.Pointer) Device {
+	dev := C.ggml_backend_dev_t(device)
+	var p C.struct_ggml_backend_dev_props
+	C.ggml_backend_dev_get_props(dev, &p)
+	reg := C.ggml_backend_dev_backend_reg(dev)
+	return Device{
+		Name:        C.GoString(p.name),
+		Description: C.GoString(p.description),
+		Type:        DeviceType(p._type),
+		ID:          C.GoString(p.device_id),
+		Backend:     C.GoString(C.ggml_backend_reg_name(reg)),
+		Library:     backendLibrary(reg),
+		MemoryFree:  uint64(p.memory_free),
+		MemoryTotal: uint64(p.memory_total),
+		Caps: DeviceCaps{
+			Async:             bool(p.caps.async),
+			HostBuffer:        bool(p.caps.host_buffer),
+			BufferFromHostPtr: bool(p.caps.buffer_from_host_ptr),
+			Events:            bool(p.caps.events),
+		},
+		dev: dev,
+	}
 }
 
 // RemoteDevices returns the devices of a registration (ggml_backend_reg_t) that is not among

@@ -92,6 +92,20 @@ type Model struct {
 	users int // open contexts, samplers and adapters, and what Retain counted
 }
 
+// advise has servers that layers of a model will lie on compute as this process would.
+func advise(devices []ggml.Device, path string) {
+	remote := func(d ggml.Device) bool { return d.Remote != nil }
+	if !slices.ContainsFunc(devices, remote) {
+		return
+	}
+	choices, ok := ggml.ChoicesFor(splitFiles(path)...)
+	for _, d := range devices {
+		if ok && remote(d) {
+			d.Remote.Advise(choices)
+		}
+	}
+}
+
 // LoadModel reads a GGUF file. It blocks until the model is loaded, ctx is done, or loading fails;
 // a split model is named by its first file. The error names the file and what is wrong with it.
 func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, error) {
@@ -114,6 +128,9 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 	if !params.VocabOnly && (len(gpus) == 0 || mixed) && ggml.PrepareAccelerator(0,
 		splitFiles(path)...) {
 		p.use_extra_bufts = false
+	}
+	if !params.VocabOnly {
+		advise(gpus, path)
 	}
 	handle := cgo.NewHandle(progressFunc(func(fraction float64) bool {
 		if params.Progress != nil {

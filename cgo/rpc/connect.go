@@ -170,6 +170,7 @@ func Work(endpoint string, threads int, devices []ggml.Device) error {
 	if len(devices) == 0 || threads < 1 {
 		return errors.New("rpc: nothing to serve")
 	}
+	ggml.SetAcceleratorThreads(threads)
 	runtime.LockOSThread() // libgomp's team belongs to the thread
 	name := C.CString(endpoint)
 	defer C.free(unsafe.Pointer(name))
@@ -177,7 +178,7 @@ func Work(endpoint string, threads int, devices []ggml.Device) error {
 		C.size_t(unsafe.Sizeof(C.ggml_backend_dev_t(nil))))), len(devices))
 	defer C.free(unsafe.Pointer(&list[0]))
 	for i, d := range devices {
-		list[i] = lend(d)
+		list[i] = C.ggml_backend_dev_t(lend(d).Pointer())
 	}
 	if !bool(C.eyelet_rpc_serve(reg, name, C.size_t(threads), C.size_t(len(list)), &list[0])) {
 		return errors.New("rpc: libggml's RPC backend has no server")

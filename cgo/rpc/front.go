@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -22,6 +23,9 @@ type Front struct {
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Memory is the most bytes that a client may allocate; 0 means no limit but the device's.
 	Memory uint64
+	// Advise has the worker compute as a client has chosen, [ggml.Choices] as JSON; nil for a worker
+	// that knows no such thing.
+	Advise func(choices []byte) error
 	// Event is called with what happens to a client, on the goroutine that serves it. The error is
 	// why a connection ended, nil if the client ended it.
 	Event func(client net.Addr, event Event, err error)
@@ -129,7 +133,9 @@ func (r *relay) pass(q *request) error {
 	limit := r.front.Memory
 	switch q.command {
 	case hello:
-		clear(q.body) // what the client can do beyond TCP
+		return r.greet(q)
+	case advise:
+		return r.advise(q)
 	case allocBuffer:
 		if size := number(q.body, 4); limit > 0 && (size > limit || r.used > limit-size) {
 			return writeAnswer(r.client, make([]byte, 16)) // no memory
@@ -167,6 +173,40 @@ func (r *relay) pass(q *request) error {
 		return err
 	}
 	return r.copy(r.client, r.answers, size)
+}
+
+// greet passes on a greeting without what the client can do beyond TCP, and answers one of Eyelet
+// in its way.
+func (r *relay) greet(q *request) error {
+	eyelet := bytes.HasSuffix(q.body, ours)
+	clear(q.body)
+	answer, err := call(r.both(), hello, q.body)
+	if err != nil {
+		return err
+	}
+	if eyelet && r.front.Advise != nil {
+		copy(answer[len(answer)-len(ours):], ours)
+	}
+	return writeAnswer(r.client, answer)
+}
+
+// advise has the worker compute as the client has chosen, once it has done all that came before.
+func (r *relay) advise(q *request) error {
+	if _, err := call(r.both(), deviceCount, nil); err != nil {
+		return err
+	}
+	if r.front.Advise == nil || r.front.Advise(q.body) != nil {
+		return writeAnswer(r.client, []byte{0})
+	}
+	return writeAnswer(r.client, []byte{1})
+}
+
+// both is the worker, read by way of the buffer.
+func (r *relay) both() io.ReadWriter {
+	return struct {
+		io.Reader
+		io.Writer
+	}{r.answers, r.worker}
 }
 
 // copy passes n bytes on.

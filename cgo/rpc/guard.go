@@ -2,8 +2,10 @@ package rpc
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +15,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
 // helloTime is how long a server may take to say what it is.
@@ -33,6 +37,7 @@ type guard struct {
 	seen     atomic.Pointer[survey] // what the server said of itself when it was last asked
 	fault    atomic.Pointer[error]  // why the server of the latest connection is lost
 	sessions atomic.Int64           // open ones
+	choices  atomic.Pointer[[]byte] // that this process has made last, as JSON; nil for none
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{} // to the server; a test breaks them
@@ -40,8 +45,14 @@ type guard struct {
 
 // survey is what a server says of itself.
 type survey struct {
-	version [3]byte
+	greeting
 	devices []memory
+}
+
+// greeting is how a server answers to hello.
+type greeting struct {
+	version [3]byte
+	eyelet  bool // it knows Eyelet's own commands
 }
 
 // memory is that of a device, in bytes.
@@ -70,6 +81,13 @@ func (g *guard) Err() error {
 	return nil
 }
 
+// Advise implements [ggml.Remote].
+func (g *guard) Advise(c ggml.Choices) {
+	if data, err := json.Marshal(c); err == nil {
+		g.choices.Store(&data)
+	}
+}
+
 // lose notes why the server is lost.
 func (g *guard) lose(err error) {
 	err = fmt.Errorf("the RPC server %s is lost: %w", g.address, reason(err))
@@ -95,45 +113,44 @@ func reason(err error) error {
 }
 
 // dial connects to the server and greets it.
-func (g *guard) dial(ctx context.Context) (net.Conn, [3]byte, error) {
-	var version [3]byte
+func (g *guard) dial(ctx context.Context) (conn net.Conn, said greeting, err error) {
 	dialer := net.Dialer{Timeout: dialTime, KeepAliveConfig: net.KeepAliveConfig{Enable: true,
 		Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 4}}
-	conn, err := dialer.DialContext(ctx, "tcp", g.address)
-	if err != nil {
-		return nil, version, fmt.Errorf("the RPC server %s cannot be reached: %w", g.address,
+	if conn, err = dialer.DialContext(ctx, "tcp", g.address); err != nil {
+		return nil, said, fmt.Errorf("the RPC server %s cannot be reached: %w", g.address,
 			reason(err))
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	_ = conn.SetDeadline(time.Now().Add(helloTime))
-	answer, err := call(conn, hello, make([]byte, helloSize))
+	answer, err := call(conn, hello, append(make([]byte, helloSize-len(ours)), ours...))
 	if err != nil {
 		conn.Close()
 		switch {
 		case ctx.Err() != nil:
-			return nil, version, ctx.Err()
+			return nil, said, ctx.Err()
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, version,
+			return nil, said,
 				fmt.Errorf("what listens at %s does not answer: it serves another program at the moment, of which an RPC server takes one at a time, or it is no RPC server", g.address)
 		}
-		return nil, version,
+		return nil, said,
 			fmt.Errorf("what listens at %s is no RPC server of ggml, or one of another version: %w",
 				g.address, reason(err))
 	}
-	copy(version[:], answer)
-	if version[0] != Protocol {
+	copy(said.version[:], answer)
+	said.eyelet = bytes.HasSuffix(answer, ours)
+	if version := said.version; version[0] != Protocol {
 		conn.Close()
-		return nil, version,
+		return nil, said,
 			fmt.Errorf("the RPC server %s speaks version %d.%d.%d of the protocol, and this machine's libggml %d; install the same version on both", g.address, version[0], version[1], version[2], Protocol)
 	}
 	_ = conn.SetDeadline(time.Time{})
-	return conn, version, nil
+	return conn, said, nil
 }
 
 // look asks the server what it has, over a connection of its own.
 func (g *guard) look(ctx context.Context) error {
-	conn, version, err := g.dial(ctx)
+	conn, said, err := g.dial(ctx)
 	if err != nil {
 		return err
 	}
@@ -141,7 +158,7 @@ func (g *guard) look(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	_ = conn.SetDeadline(time.Now().Add(helloTime))
-	s := &survey{version: version}
+	s := &survey{greeting: said}
 	answer, err := call(conn, deviceCount, nil)
 	if err != nil {
 		return fmt.Errorf("the RPC server %s does not say what it has: %w", g.address, reason(err))
@@ -182,12 +199,13 @@ func (g *guard) serve(client net.Conn) {
 	defer g.sessions.Add(-1)
 	defer client.Close()
 	s := &session{g: g, client: client, requests: bufio.NewReaderSize(client, bufferSize)}
-	server, _, err := g.dial(context.Background())
+	server, said, err := g.dial(context.Background())
 	if err != nil {
 		g.fault.Store(&err)
 		s.lost = true
 	} else {
 		s.server, s.answers = server, bufio.NewReaderSize(server, bufferSize)
+		s.eyelet = said.eyelet
 		g.fault.Store(nil)
 		g.mu.Lock()
 		g.conns[server] = struct{}{}
@@ -210,6 +228,8 @@ type session struct {
 	requests       *bufio.Reader // of client
 	answers        *bufio.Reader // of server
 	lost           bool
+	eyelet         bool    // the server knows Eyelet's own commands
+	advised        *[]byte // what it was told last
 	buffer         [bufferSize]byte
 }
 
@@ -229,6 +249,7 @@ func (s *session) next() error {
 			append([]byte{seen.version[0], seen.version[1], seen.version[2], 0},
 				make([]byte, helloSize)...))
 	}
+	s.advise()
 	s.toServer(append(q.header(), q.body...))
 	if q.body == nil {
 		for left := q.size; left > 0; {
@@ -253,6 +274,28 @@ func (s *session) next() error {
 		return s.invent(&q, size)
 	}
 	return s.fromServer(size)
+}
+
+// advise tells a server what this process has chosen, unless it has been told.
+func (s *session) advise() {
+	c := s.g.choices.Load()
+	if c == nil || c == s.advised || !s.eyelet || s.lost {
+		return
+	}
+	s.advised = c
+	q := request{command: advise, size: uint64(len(*c))}
+	s.toServer(append(q.header(), *c...))
+	if s.lost {
+		return
+	}
+	s.await()
+	err := readLength(s.answers, 1)
+	if err == nil {
+		_, err = s.answers.ReadByte()
+	}
+	if err != nil {
+		s.lose(noEOF(err))
+	}
 }
 
 // await gives the server its time to compute.

@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
 // fakeServer answers as a server does that has one device, whose tensors are all sevens.
@@ -341,5 +345,58 @@ func TestAFrontServesOneAtATime(t *testing.T) {
 	}
 	if e := <-events; e != ClientFailed {
 		t.Errorf("%v", e)
+	}
+}
+
+// What a process chooses reaches an Eyelet's worker before the next request, once, and after all
+// that was sent before. A server of ggml never hears of it.
+func TestChoicesReachTheWorker(t *testing.T) {
+	worker := &fakeServer{version: Protocol, devices: 1, cut: commands}
+	asked := func() (list []command) {
+		worker.mu.Lock()
+		defer worker.mu.Unlock()
+		return slices.Clone(worker.asked)
+	}
+	told := make(chan []command, 9)
+	var last ggml.Choices
+	g, conn := guarded(t, front(t, &Front{Advise: func(choices []byte) error {
+		told <- asked()
+		return json.Unmarshal(choices, &last)
+	}}, worker))
+	request := func(c command) {
+		t.Helper()
+		if _, err := call(conn, c, body(c)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	request(hello)
+	request(allocBuffer)
+	choices := ggml.Choices{Machine: "this one", Plain: true}
+	g.Advise(choices)
+	if len(told) != 0 {
+		t.Fatal("choices went between requests")
+	}
+	request(getDeviceMemory)
+	request(getDeviceMemory)
+	if len(told) != 1 || last.Machine != choices.Machine || !last.Plain {
+		t.Fatalf("told %d times: %+v", len(told), last)
+	}
+	if before := <-told; !slices.Contains(before, allocBuffer) || before[len(before)-1] !=
+		deviceCount {
+		t.Errorf("the worker was not done: %v", before)
+	}
+	if err := g.Err(); err != nil {
+		t.Error(err)
+	}
+
+	stock := &fakeServer{version: Protocol, devices: 1, cut: commands}
+	g, conn = guarded(t, stock.start(t))
+	g.Advise(choices)
+	request(hello)
+	request(deviceCount)
+	stock.mu.Lock()
+	defer stock.mu.Unlock()
+	if slices.Contains(stock.asked, advise) || g.Err() != nil {
+		t.Errorf("%v, %v", stock.asked, g.Err())
 	}
 }

@@ -9,6 +9,8 @@
 #include <ggml-alloc.h>
 #include <ggml.h>
 
+#include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -43,11 +45,12 @@ struct BufferHead {
   ggml_status (*init_tensor)(ggml_backend_buffer_t, ggml_tensor *);
   void (*memset_tensor)(ggml_backend_buffer_t, ggml_tensor *, uint8_t, size_t, size_t);
   void (*set_tensor)(ggml_backend_buffer_t, ggml_tensor *, const void *, size_t, size_t);
+  void (*get_tensor)(ggml_backend_buffer_t, const ggml_tensor *, void *, size_t, size_t);
 };
 
 BufferHead *head_of(ggml_backend_buffer_t buffer) { return reinterpret_cast<BufferHead *>(buffer); }
 
-// A weight in the form that the CPU backend repacks it into.
+// A weight in the form that the CPU backend repacks it into. The tensor is null where it has none.
 struct Packed {
   Owned<ggml_context> context;
   Owned<ggml_backend_buffer> buffer;
@@ -67,9 +70,13 @@ struct {
   BufferHead plain;  // the CPU's functions of buffers
   std::set<ggml_backend_buffer_t> buffers;
   std::map<const char *, Packed> packed;  // by the address of the weight as it came
-  std::set<const void *> known;           // weights that were told of
-  bool leave = true;                      // whether weights stay as they are
+  // weights that graphs have had, and whether they stay as they are
+  std::map<const void *, bool> known;
+  size_t tries = 0;  // of repacking a weight
 } lent;
+
+// What the client has decided about weights that are yet to come: -1 for nothing.
+std::atomic<int> decided{-1};
 
 ggml_backend_buffer_type_t repacking() {
   static const ggml_backend_buffer_type_t found =
@@ -79,14 +86,20 @@ ggml_backend_buffer_type_t repacking() {
   return found;
 }
 
-// forget drops what is known of weights within a range: they are overwritten, or go.
-void forget(const void *begin, size_t bytes) {
-  const char *from = static_cast<const char *>(begin), *to = from + bytes;
+// first_packed returns the first weight that ends behind an address.
+std::map<const char *, Packed>::iterator first_packed(const char *from) {
   auto it = lent.packed.upper_bound(from);
   if (it != lent.packed.begin()) {
     auto before = std::prev(it);
     if (before->first + before->second.bytes > from) it = before;
   }
+  return it;
+}
+
+// forget drops what is known of weights within a range: they are overwritten, or go.
+void forget(const void *begin, size_t bytes) {
+  const char *from = static_cast<const char *>(begin), *to = from + bytes;
+  auto it = first_packed(from);
   while (it != lent.packed.end() && it->first < to) it = lent.packed.erase(it);
   lent.known.erase(lent.known.lower_bound(from), lent.known.lower_bound(to));
 }
@@ -109,6 +122,25 @@ void set_tensor(ggml_backend_buffer_t buffer, ggml_tensor *t, const void *data, 
   lent.plain.set_tensor(buffer, t, data, offset, size);
 }
 
+// released tells whether a range reaches into a weight whose memory was given back.
+bool released(const void *begin, size_t bytes) {
+  const char *from = static_cast<const char *>(begin), *to = from + bytes;
+  for (auto it = first_packed(from); it != lent.packed.end() && it->first < to; it++)
+    if (it->second.tensor) return true;
+  return false;
+}
+
+// get_tensor ends the process, as the server does where it cannot go on: whoever asks would take
+// zeros for weights.
+void get_tensor(ggml_backend_buffer_t buffer, const ggml_tensor *t, void *data, size_t offset,
+                size_t size) {
+  if (released(static_cast<char *>(t->data) + offset, size)) {
+    std::fprintf(stderr, "%s is read back, and has been repacked\n", t->name);
+    std::abort();
+  }
+  lent.plain.get_tensor(buffer, t, data, offset, size);
+}
+
 // Buffers are the CPU's, told of what is written to them.
 ggml_backend_buffer_t alloc_buffer(BufferType *, size_t size) {
   ggml_backend_buffer_t buffer =
@@ -120,6 +152,7 @@ ggml_backend_buffer_t alloc_buffer(BufferType *, size_t size) {
   head->free = free_buffer;
   head->memset_tensor = memset_tensor;
   head->set_tensor = set_tensor;
+  head->get_tensor = get_tensor;
   lent.buffers.insert(buffer);
   return buffer;
 }
@@ -152,43 +185,62 @@ void release(void *data, size_t bytes) {
 #endif
 }
 
-// pack returns a weight as the CPU backend repacks it for an operation, null if it does not.
+// repack fills in a weight as the CPU backend repacks it for an operation. It leaves p without a
+// tensor if the backend does not.
+void repack(Packed &p, ggml_tensor *op, ggml_tensor *w) {
+  lent.tries++;
+  p.context.reset(ggml_init({2 * ggml_tensor_overhead(), nullptr, true}));
+  if (!p.context) return;
+  ggml_tensor *t = ggml_new_tensor(p.context.get(), w->type, GGML_MAX_DIMS, w->ne);
+  ggml_set_name(t, w->name);
+  p.buffer.reset(ggml_backend_alloc_ctx_tensors_from_buft(p.context.get(), repacking()));
+  bool computes = false;
+  if (p.buffer && t->extra) {
+    op->src[0] = t;
+    computes = ggml_backend_dev_supports_op(lent.cpu, op);
+    op->src[0] = w;
+  }
+  if (!computes) {
+    p.buffer.reset();
+    p.context.reset();
+    return;
+  }
+  ggml_backend_tensor_set(t, w->data, 0, p.bytes);
+  ggml_backend_buffer_set_usage(p.buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+  release(w->data, p.bytes);
+  p.tensor = t;
+}
+
+// pack returns a weight as the CPU backend repacks it for an operation, null if it does not. Either
+// is found out once, until the weight is overwritten.
 ggml_tensor *pack(ggml_tensor *op, ggml_tensor *w) {
   const char *at = static_cast<const char *>(w->data);
   auto known = lent.packed.find(at);
   if (known != lent.packed.end()) return known->second.of(w) ? known->second.tensor : nullptr;
   Packed p;
-  p.context.reset(ggml_init({2 * ggml_tensor_overhead(), nullptr, true}));
-  if (!p.context) return nullptr;
-  p.tensor = ggml_new_tensor(p.context.get(), w->type, GGML_MAX_DIMS, w->ne);
-  ggml_set_name(p.tensor, w->name);
-  p.buffer.reset(ggml_backend_alloc_ctx_tensors_from_buft(p.context.get(), repacking()));
-  if (!p.buffer || !p.tensor->extra) return nullptr;
-  op->src[0] = p.tensor;
-  const bool computes = ggml_backend_dev_supports_op(lent.cpu, op);
-  op->src[0] = w;
-  if (!computes) return nullptr;
   p.bytes = ggml_nbytes(w);
-  ggml_backend_tensor_set(p.tensor, w->data, 0, p.bytes);
-  ggml_backend_buffer_set_usage(p.buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-  release(w->data, p.bytes);
   p.type = w->type;
   std::memcpy(p.ne, w->ne, sizeof p.ne);
+  repack(p, op, w);
   return (lent.packed[at] = std::move(p)).tensor;
 }
 
-// learn tells of weights that were not seen before.
+// learn decides about weights that were not seen before: as the client has it, or else by what was
+// measured here.
 void learn(ggml_cgraph *graph) {
   int64_t bytes[GGML_TYPE_COUNT] = {};
   std::set<const void *> seen;
-  bool fresh = false;
+  std::vector<const void *> fresh;
   for (int i = 0; i < ggml_graph_n_nodes(graph); i++) {
     const ggml_tensor *w = weight_of(ggml_graph_node(graph, i));
     if (!w || !seen.insert(w->data).second) continue;
     bytes[w->type] += static_cast<int64_t>(ggml_nbytes(w));
-    fresh = lent.known.insert(w->data).second || fresh;
+    if (!lent.known.count(w->data)) fresh.push_back(w->data);
   }
-  if (fresh) lent.leave = eyeletRPCPrepare(bytes);
+  if (fresh.empty()) return;
+  const int client = decided;
+  const bool leave = client < 0 ? eyeletRPCPrepare(bytes) : client > 0;
+  for (const void *w : fresh) lent.known[w] = leave;
 }
 
 // The backend.
@@ -249,7 +301,7 @@ ggml_status compute_graph(Context *c, ggml_cgraph *graph) {
   std::set<const ggml_tensor *> tensors;
   for (int i = 0; i < n; i++) {
     ggml_tensor *op = ggml_graph_node(graph, i), *w = weight_of(op);
-    if (w && !lent.leave && repacking())
+    if (w && repacking() && !lent.known[w->data])
       if (ggml_tensor *p = pack(op, w)) {
         changes.push_back({op, w});
         op->src[0] = p;
@@ -258,6 +310,11 @@ ggml_status compute_graph(Context *c, ggml_cgraph *graph) {
     for (const ggml_tensor *src : op->src)
       if (src) tensors.insert(src);
   }
+  for (const ggml_tensor *t : tensors)  // after all are packed, for another operation reads t too
+    if (t->op == GGML_OP_NONE && !t->view_src && t->data && released(t->data, ggml_nbytes(t))) {
+      std::fprintf(stderr, "%s is read otherwise than it was repacked for\n", t->name);
+      return GGML_STATUS_FAILED;
+    }
   // A graph's hash table wants room; views bring what they are views of.
   const size_t most = 4 * tensors.size() + 64;
   Owned<ggml_context> context(
@@ -379,3 +436,7 @@ extern "C" ggml_backend_dev_t eyelet_rpc_lend(ggml_backend_dev_t cpu,
   buffer_type.alloc = alloc_buffer;
   return reinterpret_cast<ggml_backend_dev_t>(&device);
 }
+
+extern "C" void eyelet_rpc_decide(bool leave) { eyelet::decided = leave; }
+
+extern "C" size_t eyelet_rpc_tries(void) { return eyelet::lent.tries; }

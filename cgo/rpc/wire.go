@@ -40,6 +40,15 @@ const (
 	commands // how many there are
 )
 
+// advise is a command of Eyelet's own, for a [Front] that has said in its answer to hello that it
+// knows it: [ggml.Choices] as JSON. The answer is a byte, 1 if what is computed from then on is
+// computed so.
+const advise command = 0xe0
+
+// ours stands at the end of hello's bodies, where ggml knows what a side can do beyond TCP: that
+// the side is Eyelet.
+var ours = []byte("eyelet 1")
+
 const (
 	headerSize = 9  // command and length
 	lengthSize = 8  // before an answer
@@ -69,6 +78,7 @@ func readRequest(r io.Reader) (request, error) {
 	}
 	q := request{command: command(header[0]), size: binary.LittleEndian.Uint64(header[1:])}
 	switch {
+	case q.command == advise && q.size <= mostSmall:
 	case q.command >= commands:
 		return q, fmt.Errorf("rpc: unknown command %d", q.command)
 	case q.command == graphCompute && q.size > mostGraph, q.size > math.MaxInt64:
@@ -137,7 +147,7 @@ func (q *request) answer() (size uint64, some bool) {
 		return 16, true
 	case getAlignment, getMaxSize, bufferGetBase, getAllocSize:
 		return 8, true
-	case setTensorHash, copyTensor, commInit:
+	case setTensorHash, copyTensor, commInit, advise:
 		return 1, true
 	case getTensor:
 		return number(q.body, tensorSize+8), true

@@ -36,6 +36,7 @@ func TestAnswersHaveTheLengthThatTheRequestAsksFor(t *testing.T) {
 			math.MaxInt64, true},
 		{body(allocBuffer), allocBuffer, 16, true},
 		{body(deviceCount), deviceCount, 4, true},
+		{[]byte(`{"plain": true}`), advise, 1, true},
 		{body(freeBuffer), freeBuffer, 0, false},
 	} {
 		q, err := readRequest(bytes.NewReader(wire(test.c, test.body)))
@@ -51,6 +52,7 @@ func TestAnswersHaveTheLengthThatTheRequestAsksFor(t *testing.T) {
 func FuzzReadRequest(f *testing.F) {
 	f.Add(wire(hello, make([]byte, helloSize)))
 	f.Add(wire(getAllocSize, body(getAllocSize)))
+	f.Add(wire(advise, []byte("{}")))
 	f.Add(append(wire(setTensor, nil)[:1], bytes.Repeat([]byte{255}, 20)...))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		q, err := readRequest(bytes.NewReader(data))

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -200,7 +201,7 @@ func (o *rpcOptions) serve(cmd *cobra.Command) error {
 	if o.trust {
 		say("whoever reaches this address can read what others compute here, use up this machine, and perhaps run code on it")
 	}
-	front := rpc.Front{Dial: w.dial, Memory: limit, Event: func(client net.Addr, event rpc.Event,
+	front := rpc.Front{Dial: w.dial, Memory: limit, Advise: w.advise, Event: func(client net.Addr, event rpc.Event,
 		err error) {
 		switch {
 		case err != nil:
@@ -228,7 +229,7 @@ func (o *rpcOptions) workerArgs(lent []ggml.Device) []string {
 // closes.
 func (o *rpcOptions) work(stdin io.Reader) error {
 	go func() {
-		_, _ = io.Copy(io.Discard, stdin)
+		obey(stdin, os.NewFile(replyFile, "replies"))
 		os.Exit(cli.ExitOK)
 	}()
 	lent, err := o.devices()
@@ -242,6 +243,21 @@ func (o *rpcOptions) work(stdin io.Reader) error {
 	return rpc.Work(o.worker, threads, lent)
 }
 
+// replyFile is the file on which the process that computes replies, since libggml writes to stdout.
+const replyFile = 3
+
+// obey reads what clients have chosen, a JSON object a line, and writes a line about each: whether
+// what is computed from then on is computed so.
+func obey(stdin io.Reader, replies io.Writer) {
+	lines := bufio.NewScanner(stdin)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var c ggml.Choices
+		err := json.Unmarshal(lines.Bytes(), &c)
+		fmt.Fprintln(replies, err == nil && rpc.Decide(c))
+	}
+}
+
 // rpcWorker is the process that computes for clients. One that has ended is started again for the
 // next client.
 type rpcWorker struct {
@@ -250,7 +266,8 @@ type rpcWorker struct {
 
 	mu      sync.Mutex
 	address string
-	stdin   io.Closer
+	stdin   io.WriteCloser
+	replies *bufio.Reader // to what is written there
 	ended   chan struct{} // closed when it has ended; nil before the first
 	last    string        // line that it wrote
 }
@@ -312,11 +329,19 @@ func (w *rpcWorker) start() error {
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
+	replies, theirs, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	cmd.ExtraFiles = []*os.File{theirs} // the first is replyFile
+	err = cmd.Start()
+	theirs.Close()
+	if err != nil {
+		replies.Close()
 		return err
 	}
 	ended := make(chan struct{})
-	w.stdin, w.ended = stdin, ended
+	w.stdin, w.replies, w.ended = stdin, bufio.NewReader(replies), ended
 	go func() {
 		defer close(ended)
 		for lines := bufio.NewScanner(output); lines.Scan(); {
@@ -325,6 +350,7 @@ func (w *rpcWorker) start() error {
 		if err := cmd.Wait(); err != nil {
 			w.log.Debug("worker", "end", err)
 		}
+		replies.Close()
 	}()
 	return nil
 }
@@ -346,6 +372,28 @@ func (w *rpcWorker) reach(ctx context.Context) (net.Conn, error) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// advise has the process compute as a client has chosen.
+func (w *rpcWorker) advise(choices []byte) error {
+	var c ggml.Choices
+	if err := json.Unmarshal(choices, &c); err != nil {
+		return err
+	}
+	line, err := json.Marshal(c) // in one line, whatever came
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, err = w.stdin.Write(append(line, '\n')); err != nil {
+		return err
+	}
+	reply, err := w.replies.ReadString('\n')
+	if err == nil && strings.TrimSpace(reply) != "true" {
+		err = errors.New("it is a client of another kind of machine")
+	}
+	return err
 }
 
 // stop ends the process and waits for that.
