@@ -332,6 +332,7 @@ type machineOptions struct {
 }
 
 func openMachine(o machineOptions) (*localMachine, error) {
+	cli.CollectOften()
 	models, err := store.Open(store.Options{})
 	if err != nil {
 		return nil, err

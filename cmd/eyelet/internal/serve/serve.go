@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -161,11 +160,6 @@ func (o *serveOptions) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.jsonLog, "log-json", false, "log in JSON, a line for each request")
 }
 
-// serveGC is the garbage, in percent of what is in use, that a server lets come together: most of
-// it are bodies with pictures, of megabytes each, and most memory is not Go's, so that collecting
-// twice as often as usual costs little. The environment variable GOGC comes before it.
-const serveGC = 50
-
 func serve(cmd *cobra.Command, o *serveOptions) (err error) {
 	if err := applyEnvironment(cmd.Flags(), os.Getenv); err != nil {
 		return err
@@ -176,9 +170,7 @@ func serve(cmd *cobra.Command, o *serveOptions) (err error) {
 	if err := o.check(); err != nil {
 		return err
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(serveGC)
-	}
+	cli.CollectOften()
 	log := o.logger(cmd)
 	slog.SetDefault(log)
 	o.server.Log, o.server.Version = log, cli.ReadVersions().Eyelet
