@@ -21,6 +21,9 @@
 //     result is stored.
 //   - Large bodies and pictures lie in an object store of the batch.
 //
+// [Local] carries a batch out in one process without any of this, for callers that keep results
+// themselves.
+//
 // A submitter keeps a bounded number of items under way, so that neither memory nor the store grows
 // with the batch but for the results.
 package batch

@@ -22,61 +22,49 @@ type Local struct {
 	Done     func(ok, known bool)
 }
 
-// localItem is an item of a [Local], or an error in its place.
-type localItem struct {
-	Item
-	known bool
-	err   error
-}
-
-// localResult is what became of a [localItem].
-type localResult struct {
-	Result
-	known bool
-	err   error
+// carried is an item of a [Local], and what became of it.
+type carried struct {
+	item   Item
+	known  bool
+	result Result
+	err    error // ends the batch
 }
 
 // Run carries the items out, and gives each result but those of known items to write, in the order
 // of the items and as soon as it is there. It returns when all is done, or with the first error of
 // Items, of write or of ctx; no Answer is running then.
 func (l Local) Run(ctx context.Context, write func(Result) error) (count Count, err error) {
-	l.Tries = cmp.Or(l.Tries, defaultTries)
-	for r := range inOrder(ctx, l.Parallel, l.items, l.carryOut) {
-		if r.err == nil && !r.known {
-			r.err = write(r.Result)
+	items := func(yield func(carried) bool) {
+		for it, err := range l.Items {
+			known := err == nil && l.Known != nil && l.Known(it.ID)
+			if !yield(carried{item: it, known: known, err: err}) || err != nil {
+				return
+			}
 		}
-		if r.err != nil {
-			return count, r.err
+	}
+	answer := func(ctx context.Context, c carried) carried {
+		if !c.known && c.err == nil {
+			c.result.CustomID = c.item.ID
+			c.result.Response, c.result.Error = l.answer(ctx, c.item)
+			c.err = ctx.Err()
 		}
+		return c
+	}
+	for c := range inOrder(ctx, l.Parallel, items, answer) {
+		if c.err == nil && !c.known {
+			c.err = write(c.result)
+		}
+		if c.err != nil {
+			return count, c.err
+		}
+		ok := c.known || c.result.OK()
 		count.Items++
-		count.add(r.known || r.OK(), r.known)
+		count.add(ok, c.known)
 		if l.Done != nil {
-			l.Done(r.known || r.OK(), r.known)
+			l.Done(ok, c.known)
 		}
 	}
 	return count, ctx.Err()
-}
-
-// items are the items with what is known of them.
-func (l Local) items(yield func(localItem) bool) {
-	for it, err := range l.Items {
-		known := err == nil && l.Known != nil && l.Known(it.ID)
-		if !yield(localItem{it, known, err}) || err != nil {
-			return
-		}
-	}
-}
-
-// carryOut has an item answered.
-func (l Local) carryOut(ctx context.Context, it localItem) localResult {
-	r := localResult{Result: Result{CustomID: it.ID}, known: it.known, err: it.err}
-	if r.known || r.err != nil {
-		return r
-	}
-	if r.Response, r.Error = l.answer(ctx, it.Item); ctx.Err() != nil {
-		r.err = ctx.Err()
-	}
-	return r
 }
 
 // answer asks about an item, again where what is wrong can pass.
@@ -95,7 +83,8 @@ func (l Local) answer(ctx context.Context, it Item) (r *Response, fault *Fault) 
 		t.Pictures = append(t.Pictures, File{Name: s.Name, Path: s.Path, Page: s.Page})
 	}
 	for try := 1; ; try++ {
-		if r, fault = l.Answer(ctx, t); try >= l.Tries || fault != nil || !passes(r) {
+		r, fault = l.Answer(ctx, t)
+		if try >= cmp.Or(l.Tries, defaultTries) || fault != nil || !passes(r) {
 			return r, fault
 		}
 		select {

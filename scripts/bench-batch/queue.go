@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"strconv"
 	"sync"
@@ -29,6 +30,7 @@ var body = json.RawMessage(`{"model":"eyelet-builtin","temperature":0,"messages"
 // queue asks about portions of the pictures, first one way and then the other, the order changing
 // from portion to portion.
 func queue(ctx context.Context, o options, dir, pictures string) (err error) {
+	debug.SetGCPercent(50) // as "eyelet batch" does
 	e, err := engine.New(engine.Options{})
 	if err != nil {
 		return err

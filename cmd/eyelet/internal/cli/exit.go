@@ -105,11 +105,10 @@ func CommonCode(codes []int) int {
 }
 
 // itemFaults are the codes of what is wrong with an item of a batch, by exit code. All others are
-// those of [ExitInput]. The first stands for the exit code where nothing else is known.
+// those of [ExitInput].
 var itemFaults = map[int][]string{
 	ExitCapacity: {"context_length_exceeded", "no_room"},
-	ExitFailure: {"server_error", "queue", "worker_lost", "internal", "timeout",
-		"overloaded"},
+	ExitFailure:  {"server_error", "queue", "worker_lost", "internal", "timeout", "overloaded"},
 }
 
 // ItemExitCode is the exit code of what is wrong with an item of a batch.
@@ -122,13 +121,8 @@ func ItemExitCode(fault string) int {
 	return ExitInput
 }
 
-// ItemFault is the code of a batch's fault that ends with an exit code.
-func ItemFault(code int) string {
-	if faults := itemFaults[code]; len(faults) > 0 {
-		return faults[0]
-	}
-	return "bad_picture"
-}
+// ItemFault is a code of what is wrong with an item for which [ItemExitCode] is code.
+func ItemFault(code int) string { return append(itemFaults[code], "bad_picture")[0] }
 
 // classes maps what an error can wrap to its exit code. The first match counts: a picture given to
 // a model without a projector is a question of abilities, whatever else is wrapped.
