@@ -25,6 +25,10 @@ const maxTaskAnswer = 64 << 20
 // come over HTTP. It has the signature of [batch.WorkerOptions]. Pictures of the task stand where
 // the body names them by [batch.PictureAddress].
 func (s *Server) Answer(ctx context.Context, t batch.Task) (*batch.Response, *batch.Fault) {
+	// As those of a connection, the request's contexts end with it: ctx may live as long as the
+	// program, and would keep what hangs on each of them, pictures included.
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	pictures, fault := s.taskPictures(ctx, t.Pictures)
 	if fault != nil {
 		return nil, fault
