@@ -20,6 +20,21 @@ type Budget struct {
 	Min, Max int
 }
 
+// Bounded reports whether a request bounds the image tokens of a picture.
+func (r *Request) Bounded() bool {
+	bounds := func(image *Image) bool {
+		return image != nil && (image.Tokens != Budget{} || r.ImageTokens != Budget{})
+	}
+	for _, m := range r.Messages {
+		for _, c := range m.Content {
+			if bounds(c.Image) {
+				return true
+			}
+		}
+	}
+	return slices.ContainsFunc(r.Images, bounds)
+}
+
 // check finds bounds that contradict each other.
 func (b Budget) check() error {
 	if b.Min < 0 || b.Max < 0 || b.Max > 0 && b.Min > b.Max {

@@ -15,6 +15,9 @@ import (
 // generate runs a request on a borrowed model, for the client whose turn it is.
 func (l *lease) generate(ctx context.Context, r engine.Request) iter.Seq2[engine.Event, error] {
 	rec := recordOf(ctx)
+	if r.Bounded() {
+		l.bounded()
+	}
 	r.Client, r.Priority, r.SchemaRetries = rec.client, rec.priority, rec.attempts
 	return noted(ctx, func(yield func(engine.Event, error) bool) {
 		rec.memory.count(whileQueued)

@@ -18,7 +18,8 @@ import (
 type lease struct {
 	*pool.Lease
 	*model
-	load time.Duration // that this request waited for the model
+	load    time.Duration // that this request waited for the model
+	bounded func()        // told of a request that bounds the tokens of its pictures
 }
 
 // use borrows a model. context is the context length that the request needs at least, 0 for any;
@@ -56,7 +57,8 @@ func (ms *models) use(ctx context.Context, m *model, contextLength int,
 	}
 	rec := recordOf(ctx)
 	rec.model = m.name
-	return &lease{Lease: l, model: m, load: time.Since(began)}, nil
+	return &lease{Lease: l, model: m, load: time.Since(began),
+		bounded: func() { ms.noteBudget(key, m, l.Model) }}, nil
 }
 
 // mostNames is how many names of models are remembered that the pool may have forgotten.
@@ -78,8 +80,8 @@ func (ms *models) called(key string, m *model) {
 	ms.inPool[key] = m
 }
 
-// cautioned reports whether the log has said what speaks against a model, and takes it as said from
-// now on.
+// cautioned reports whether the log has said something about a model, and takes it as said from now
+// on.
 func (ms *models) cautioned(key string) (before bool) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
@@ -88,6 +90,18 @@ func (ms *models) cautioned(key string) (before bool) {
 	}
 	ms.said[key] = true
 	return before
+}
+
+// noteBudget says once of a model that bounds of image tokens, OpenAI's detail among them, have no
+// effect, if that is so.
+func (ms *models) noteBudget(key string, m *model, loaded *engine.Model) {
+	if ms.cautioned("budgets of " + key) {
+		return
+	}
+	if n, fixed := loaded.FixedImageTokens(); fixed {
+		ms.log.Warn("bounds of image tokens have no effect: the model gives every picture the same",
+			"model", m.name, "image_tokens", n)
+	}
 }
 
 // key returns the name under which the pool loads a model, which stands for the files and not for

@@ -174,9 +174,10 @@ func TestShapesOfOpenAI(t *testing.T) {
 	call := `,"tool_choice":"required","parallel_tool_calls":false,"tools":[{"type":"function","name":"paint","strict":true,"parameters":` + paintSchema + `}]`
 	for _, more := range []string{"", call} {
 		// store is in OpenAI's answers, and not in the schema of its client.
-		readShapes[responses.Response](t, ts, "POST", "/v1/responses", asked+more+`}`, "store")
+		readShapes[responses.Response](t, ts, "POST", "/v1/responses", asked+more+`}`, "store",
+			"image_tokens")
 		readShapes[responses.ResponseStreamEventUnion](t, ts, "POST", "/v1/responses",
-			asked+more+`,"stream":true}`, "store")
+			asked+more+`,"stream":true}`, "store", "image_tokens")
 	}
 }
 

@@ -26,16 +26,18 @@ type message struct {
 	Checked      *bool   `json:"schema_checked,omitempty"`
 }
 
-// counts counts tokens. Those that stood in the cache are not among Input.
+// counts counts tokens. Those that stood in the cache are not among Input. Anthropic's API does not
+// count those of pictures apart.
 type counts struct {
 	Input   int `json:"input_tokens"`
 	Created int `json:"cache_creation_input_tokens"`
 	Read    int `json:"cache_read_input_tokens"`
 	Output  int `json:"output_tokens"`
+	Image   int `json:"image_tokens,omitempty"` // of the prompt, cached or not
 }
 
 func countsOf(u engine.Usage) counts {
-	return counts{Input: u.Prompt - u.Cached, Read: u.Cached, Output: u.Completion}
+	return counts{Input: u.Prompt - u.Cached, Read: u.Cached, Output: u.Completion, Image: u.Image}
 }
 
 type text struct {

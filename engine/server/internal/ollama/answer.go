@@ -92,9 +92,9 @@ func (p *piece) addCall(b *answer.Block) {
 
 // document returns what goes to the client; ended is the answer where it is over, else nil.
 func (o *Answer) document(p piece, ended *answer.Answer) any {
-	var checked schemaChecked
+	var more extras
 	if ended != nil {
-		checked.Checked = answer.Checked(ended.Result)
+		more = extras{answer.Checked(ended.Result), ended.Result.Usage.Image}
 	}
 	if o.chat {
 		c := api.ChatResponse{Model: o.model, CreatedAt: time.Now().UTC(),
@@ -105,8 +105,8 @@ func (o *Answer) document(p piece, ended *answer.Answer) any {
 		}
 		return struct {
 			api.ChatResponse
-			schemaChecked
-		}{c, checked}
+			extras
+		}{c, more}
 	}
 	g := api.GenerateResponse{Model: o.model, CreatedAt: time.Now().UTC(), Response: p.text,
 		Thinking: p.thinking, Logprobs: p.logprobs}
@@ -118,13 +118,14 @@ func (o *Answer) document(p piece, ended *answer.Answer) any {
 	}
 	return struct {
 		api.GenerateResponse
-		schemaChecked
-	}{g, checked}
+		extras
+	}{g, more}
 }
 
-// schemaChecked is a field that Ollama's own answers do not have.
-type schemaChecked struct {
-	Checked *bool `json:"schema_checked,omitempty"`
+// extras are fields that Ollama's own answers do not have, of an answer that is over.
+type extras struct {
+	Checked     *bool `json:"schema_checked,omitempty"`
+	ImageTokens int   `json:"image_tokens,omitempty"` // of the prompt, those of pictures
 }
 
 // reasonOf returns why an answer ended, in Ollama's words, which have none for calls of tools.

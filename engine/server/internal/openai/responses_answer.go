@@ -47,6 +47,7 @@ type responseUsage struct {
 	Details struct {
 		Cached  int `json:"cached_tokens"`
 		Written int `json:"cache_write_tokens"` // 0: writing the cache costs nobody anything
+		Image   int `json:"image_tokens"`       // of pictures, which OpenAI does not tell
 	} `json:"input_tokens_details"`
 	Output        int `json:"output_tokens"`
 	OutputDetails struct {
@@ -236,7 +237,7 @@ func (o *Responses) finish(a *answer.Answer, streamed bool) {
 	r.Checked = answer.Checked(a.Result)
 	u := a.Result.Usage
 	r.Usage = &responseUsage{Input: u.Prompt, Output: u.Completion, Total: u.Prompt + u.Completion}
-	r.Usage.Details.Cached = u.Cached
+	r.Usage.Details.Cached, r.Usage.Details.Image = u.Cached, u.Image
 	for i, b := range a.Blocks {
 		if b.Cut && !streamed {
 			continue
