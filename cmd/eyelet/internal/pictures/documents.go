@@ -118,6 +118,9 @@ func clock(flag, text string) (time.Duration, error) {
 		}
 		total = 60*total + v
 	}
+	if total >= 1e9 { // more than a duration holds
+		return 0, cli.Usagef("%s is %q, which is later than any film lasts", flag, text)
+	}
 	return time.Duration(total * float64(time.Second)), nil
 }
 

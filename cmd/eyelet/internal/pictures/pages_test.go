@@ -2,6 +2,7 @@ package pictures
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ func TestPagesAndTimesAreRead(t *testing.T) {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"x", "-1", "1:60", "1:2:3:4", "NaN", "1e99", "-1s"} {
+	for _, text := range []string{"x", "-1", "1:60", "9999999:00:00", "1:2:3:4", "NaN", "1e99", "-1s"} {
 		if got, err := clock("--from", text); err == nil {
 			t.Errorf("%q: %v", text, got)
 		}
@@ -78,4 +79,30 @@ func TestInterruptionsOfReadingAreNoFaultsOfFiles(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whatever is written for pages and times is a choice within bounds, or a mistake of the user's.
+func FuzzChoices(f *testing.F) {
+	for _, s := range []string{"3", "3-5", "8-", "-2", "1,4-6", "12.5", "1:02", "1h2m",
+		"999999999999999999999", "1:2:3.5"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		usage := func(err error) bool {
+			_, ok := errors.AsType[*cli.UsageError](err)
+			return ok
+		}
+		ranges, err := parsePages(text)
+		if err != nil && !usage(err) {
+			t.Errorf("pages %q: %v", text, err)
+		}
+		for _, r := range ranges {
+			if r.from < 1 || r.to != 0 && r.to < r.from {
+				t.Errorf("pages %q: %+v", text, r)
+			}
+		}
+		if d, err := clock("--from", text); err != nil && !usage(err) || d < 0 {
+			t.Errorf("time %q: %v, %v", text, d, err)
+		}
+	})
 }
