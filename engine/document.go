@@ -74,7 +74,7 @@ func (image *Image) pageIdentity() string {
 // header is imaging.ReadHeader for the picture's page.
 func (image *Image) header(ctx context.Context, options imaging.Options) (imaging.Header, error) {
 	if !image.several() {
-		return imaging.ReadHeader(image.Data, options)
+		return imaging.ReadHeader(ctx, image.Data, options)
 	}
 	doc, err := image.open(ctx)
 	if err != nil {

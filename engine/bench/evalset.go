@@ -114,7 +114,7 @@ func (o *EvalOptions) askSet(ctx context.Context, m *engine.Model, set *sets.Set
 		pictures = append(pictures, data)
 	}
 	a.Question = strings.Join(texts, "\n")
-	sized, err := q.Sized(pictures)
+	sized, err := q.Sized(ctx, pictures)
 	if err != nil {
 		return o.fault(set, a, fmt.Errorf("%w: %w", engine.ErrImage, err))
 	}

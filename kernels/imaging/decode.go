@@ -77,9 +77,7 @@ type Picture struct {
 // DecodePicture is [Decode] for callers that need the picture's size in the file
 // or want to stop early: once ctx is done it returns the context's error, of a
 // JPEG file within a row of blocks (libjpeg-turbo only), of HEIC, AVIF and JPEG XL
-// files at once, of others before or after their decoding. The decoder of a HEIC file cannot be
-// stopped: it goes on in the background, in data, which has to stay as it is, until
-// it is done. No more of them run at a time than there are processors, or two.
+// files at once, of others before or after their decoding.
 func DecodePicture(ctx context.Context, data []byte, opt Options) (*Picture, error) {
 	opt = opt.WithDefaults()
 	if err := ctx.Err(); err != nil {
@@ -94,7 +92,7 @@ func DecodePicture(ctx context.Context, data []byte, opt Options) (*Picture, err
 
 // picture decodes the picture of a file whose length has been checked.
 func (f *format) picture(ctx context.Context, data []byte, opt Options) (*Picture, error) {
-	h, turn, err := f.header(data, opt)
+	h, turn, err := f.header(ctx, data, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -106,9 +104,7 @@ func (f *format) picture(ctx context.Context, data []byte, opt Options) (*Pictur
 			return nil, f.describe(err)
 		}
 	case f.machine != nil:
-		p.RGB, err = f.decodeInMachine(ctx, data, int64(h.W)*int64(h.H), opt)
-	case f.isHEIC():
-		p.RGB, err = f.decodeUntil(ctx, data, opt)
+		p.RGB, err = f.decodeInMachine(ctx, data, h.pixels, opt)
 	default:
 		p.RGB, err = f.safeDecode(data, opt)
 	}
@@ -138,19 +134,18 @@ func (o Options) open(data []byte) (*format, error) {
 }
 
 // checkedSize reads the size from the header and holds it against the limits. It is that of the
-// stored picture, before it is turned by metadata; a HEIC file's own crops and turns are carried
-// out by its decoder.
-func (f *format) checkedSize(data []byte, opt Options) (w, h int, err error) {
+// stored picture, before it is cropped and turned.
+func (f *format) checkedSize(ctx context.Context, data []byte, opt Options) (w, h int, err error) {
 	defer f.recover(&err)
-	w, h, err = f.size(data)
+	if f.size != nil {
+		w, h, err = f.size(data)
+	} else {
+		w, h, err = f.machine.Size(ctx, data)
+	}
 	if err != nil {
 		return 0, 0, f.describe(err)
 	}
-	err = f.checkSize(w, h, len(data), opt)
-	if err == nil && f.isHEIC() {
-		return checkHEIC(f, data, opt)
-	}
-	return w, h, err
+	return w, h, f.checkSize(w, h, len(data), opt)
 }
 
 // safeDecode decodes a picture whose header has been checked.

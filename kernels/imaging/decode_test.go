@@ -91,8 +91,6 @@ func TestDecodeNamesTheFault(t *testing.T) {
 		{"an AVIF's first bytes", head("photo.avif", 32), ErrDamaged, "AVIF: it is damaged"},
 		{"half a JPEG XL", half("lossy.jxl"), ErrDamaged, "JPEG XL: it is damaged"},
 		{"a JPEG XL's first bytes", head("lossy.jxl", 4), ErrDamaged, "JPEG XL: it is damaged"},
-		{"a HEIC too narrow for its decoder", readFile(t, "narrow.heic"), ErrDamaged,
-			"HEIC: a picture less than 97 pixels wide"},
 		{"a PNG of no width", pngHeader(0, 5), ErrDamaged, "PNG"},
 		{"a PNG that claims 60000 x 60000 pixels", pngHeader(60000, 60000), ErrTooLarge,
 			"PNG of 60000 x 60000 pixels; the limit is 100000000 pixels"},
@@ -310,7 +308,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if h, err := ReadHeader(data, opt); err != nil || h.W != m.W || h.H != m.H {
+		if h, err := ReadHeader(t.Context(), data, opt); err != nil || h.W != m.W || h.H != m.H {
 			t.Fatalf("the header says %d x %d pixels (%v), and there are %d x %d", h.W, h.H, err,
 				m.W, m.H)
 		}

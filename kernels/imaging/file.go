@@ -66,14 +66,15 @@ func (f *File) Len() int {
 
 // Header returns what the file tells of a picture, counted from 0, before it is decoded with that
 // target and exactness. Errors are those of [ReadHeader].
-func (f *File) Header(i int, target func(w, h int) (int, int), exact bool) (h Header, err error) {
+func (f *File) Header(ctx context.Context, i int, target func(w, h int) (int, int),
+	exact bool) (h Header, err error) {
 	if err := f.check(i); err != nil {
 		return Header{}, err
 	}
 	opt := f.opt
 	opt.Target, opt.Exact = target, exact
 	if f.pages == nil {
-		h, _, err = f.f.header(f.data, opt)
+		h, _, err = f.f.header(ctx, f.data, opt)
 		return h, err
 	}
 	defer f.f.recover(&err)

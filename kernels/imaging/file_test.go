@@ -90,7 +90,7 @@ func TestPagesAndFramesAreThoseOfPillow(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if h, err := f.Header(i, nil, false); err != nil || h.W != want.W ||
+					if h, err := f.Header(t.Context(), i, nil, false); err != nil || h.W != want.W ||
 						h.H != want.H || h.Bytes < int64(len(p.Pix)) || p.W != want.W ||
 						p.H != want.H || p.OriginalW != want.W {
 						t.Fatalf("page %d: %d x %d decoded, %+v stated (%v), want %d x %d", i, p.W,
@@ -141,7 +141,7 @@ func TestAPageThatIsNotThereIsRefused(t *testing.T) {
 	if err != nil || f.Len() != 1 {
 		t.Fatal(err)
 	}
-	if _, err := f.Header(1, nil, false); !errors.Is(err, ErrNoPage) {
+	if _, err := f.Header(t.Context(), 1, nil, false); !errors.Is(err, ErrNoPage) {
 		t.Error(err)
 	}
 }

@@ -19,16 +19,17 @@ type format struct {
 	name string
 	// match looks at the first bytes of the file.
 	match func(head []byte) bool
-	// size reads the picture's size from the header without decoding it.
+	// size reads the picture's size from the header without decoding it; nil where the machine does.
 	size func(data []byte) (w, h int, err error)
 	// decode returns the first, or only, frame, as it is stored, over the background.
 	decode func(data []byte, opt Options) (*RGB, error)
-	// machine, where it is set, decodes in place of decode, in WebAssembly, and pixels is what it
-	// returns as a picture.
+	// machine, where it is set, decodes in place of decode, in WebAssembly.
 	machine *wasm.Decoder
-	pixels  func(p *wasm.Picture) image.Image
 	// direct, where it is set, decodes in place of decode, at a scale of so many eighths.
 	direct func(ctx context.Context, data []byte, eighths int) (*RGB, error)
+	// check, where it is set, refuses what would cost the machine too much, and returns the size
+	// after the crops and turns that the machine carries out.
+	check func(f *format, data []byte, opt Options) (w, h int, err error)
 	// metadata finds the EXIF block and the XMP packet that may state an orientation. It is
 	// nil where there is none to apply: HEIC's own rotation is applied by its decoder, and
 	// its EXIF tag only repeats it.
@@ -53,9 +54,9 @@ func init() {
 			pages: webpFrames},
 		{name: "BMP", match: prefix("BM"), size: bmp.Size, decode: composed(bmp.Decode)},
 		tiffFormat(tiff.ReadDirectory),
-		machineFormat("AVIF", isAVIF, wasm.AVIF, premultiplied, avifTurn),
-		machineFormat("JPEG XL", isJPEGXL, wasm.JPEGXL, straight, nil),
-		{name: "HEIC", match: isHEIC, size: heicSize, decode: flattened(decodeHEIC)},
+		{name: "AVIF", match: isAVIF, machine: wasm.AVIF, turn: avifTurn},
+		{name: "JPEG XL", match: isJPEGXL, machine: wasm.JPEGXL},
+		{name: "HEIC", match: isHEIC, size: heicSize, machine: wasm.HEIC, check: checkHEIC},
 	}
 }
 

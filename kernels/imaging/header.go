@@ -1,8 +1,9 @@
 package imaging
 
 import (
+	"context"
+
 	"github.com/eyelet-engine/eyelet/cgo/jpeg"
-	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/wasm"
 )
 
 // Header is what a picture file tells before its pixels are decoded.
@@ -11,35 +12,49 @@ type Header struct {
 	W, H int
 	// Bytes is about the most memory that decoding takes, the picture included.
 	Bytes int64
+
+	pixels int64 // to decode: those of the picture before it is cropped
 }
 
 // ReadHeader checks a file as [DecodePicture] does before it decodes, with the same errors, and
-// returns what its header tells. It takes time and memory for the file's tables alone.
-func ReadHeader(data []byte, opt Options) (Header, error) {
+// returns what its header tells. It takes time and memory for the file's tables alone, and ends
+// with ctx.
+func ReadHeader(ctx context.Context, data []byte, opt Options) (Header, error) {
 	opt = opt.WithDefaults()
 	f, err := opt.open(data)
 	if err != nil {
 		return Header{}, err
 	}
-	h, _, err := f.header(data, opt)
+	h, _, err := f.header(ctx, data, opt)
 	return h, err
 }
 
 // header reads and checks the header, and returns the orientation too.
-func (f *format) header(data []byte, opt Options) (h Header, turn int, err error) {
-	w, d, err := f.checkedSize(data, opt)
+func (f *format) header(ctx context.Context, data []byte, opt Options) (h Header, turn int,
+	err error) {
+	w, d, err := f.checkedSize(ctx, data, opt)
+	coded := int64(w) * int64(d)
+	if err == nil && f.check != nil {
+		w, d, err = f.checkedShape(data, opt)
+	}
 	if err != nil {
 		return h, 0, err
 	}
 	if turn = f.orientation(data); turn >= 5 {
 		w, d = d, w
 	}
-	h = Header{W: w, H: d}
-	h.Bytes = f.decodingBytes(data, int64(w)*int64(d), int64(opt.eighths(w, d)))
+	h = Header{W: w, H: d, pixels: max(coded, int64(w)*int64(d))}
+	h.Bytes = f.decodingBytes(data, h.pixels, int64(opt.eighths(w, d)))
 	if turn > 1 {
 		h.Bytes *= 2 // turning copies the picture
 	}
 	return h, turn, nil
+}
+
+// checkedShape is the size after the crops and turns that the decoder carries out.
+func (f *format) checkedShape(data []byte, opt Options) (w, h int, err error) {
+	defer f.recover(&err)
+	return f.check(f, data, opt)
 }
 
 // decodingBytes estimates the memory that decoding takes. A baseline JPEG file is read row by row;
@@ -48,7 +63,7 @@ func (f *format) header(data []byte, opt Options) (h Header, turn int, err error
 func (f *format) decodingBytes(data []byte, pixels, eighths int64) int64 {
 	switch {
 	case f.machine != nil:
-		return wasm.Bytes(len(data), pixels)
+		return f.machine.Bytes(len(data), pixels)
 	case f.direct == nil:
 		return 12 * pixels
 	}

@@ -25,7 +25,7 @@ func TestHeadersTellTheSizeThatDecodingGives(t *testing.T) {
 	}
 	decoded, upright := 0, false
 	for name, data := range files {
-		h, err := ReadHeader(data, Options{})
+		h, err := ReadHeader(t.Context(), data, Options{})
 		p, decodeErr := DecodePicture(context.Background(), data, Options{})
 		switch {
 		case decodeErr == nil && err != nil:
@@ -46,12 +46,12 @@ func TestHeadersTellTheSizeThatDecodingGives(t *testing.T) {
 			upright)
 	}
 	for _, name := range []string{"photo.jpg", "rgb.png", "lossy.webp", "photo.heic"} {
-		if _, err := ReadHeader(readFile(t, name)[:8], Options{}); !errors.Is(err, ErrDamaged) &&
-			!errors.Is(err, ErrNotImage) {
+		if _, err := ReadHeader(t.Context(), readFile(t, name)[:8], Options{}); !errors.Is(err,
+			ErrDamaged) && !errors.Is(err, ErrNotImage) {
 			t.Errorf("eight bytes of %s: %v", name, err)
 		}
-		if _, err := ReadHeader(readFile(t, name), Options{MaxPixels: 10}); !errors.Is(err,
-			ErrTooLarge) {
+		if _, err := ReadHeader(t.Context(), readFile(t, name),
+			Options{MaxPixels: 10}); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%s with a limit of 10 pixels: %v", name, err)
 		}
 	}
@@ -63,7 +63,7 @@ func TestHeadersTellWhatDecodingTakes(t *testing.T) {
 		t.Skip("libjpeg-turbo is not linked")
 	}
 	bytes := func(name string, opt Options) int64 {
-		h, err := ReadHeader(readFile(t, name), opt)
+		h, err := ReadHeader(t.Context(), readFile(t, name), opt)
 		if err != nil {
 			t.Fatal(err)
 		}

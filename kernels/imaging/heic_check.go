@@ -9,17 +9,16 @@ import (
 	"slices"
 )
 
-// Why the boxes are read here, and not left to the decoder in a WebAssembly machine that is limited
-// in memory and time. A request is priced before a picture is decoded: its size after all crops and
-// turns, which is its number of tokens, stands in the same boxes, so that they are read anyway. A
-// limit refuses a hostile file only once that much memory and time have been spent on it, by every
-// request that brings it; what follows refuses it for the price of its tables, and says why.
-// gen2brain/heic v0.4.5 shows neither the bytes of its module nor the machine that runs it, which
-// it starts without limits and without a context. The box parser that Go programs share,
-// go4.org/media/heif/bmff, follows neither references nor parameter sets, knows one version of
-// infe, copies the bodies of all boxes, and promises no stable API.
+// Why the boxes are read here, and not left to the decoder in a WebAssembly machine, which is
+// limited in memory and time. A request is priced before a picture is decoded: its size after all
+// crops and turns, which is its number of tokens, stands in the same boxes, so that they are read
+// anyway. A limit refuses a hostile file only once that much memory and time have been spent on it,
+// by every request that brings it; what follows refuses it for the price of its tables, and says
+// why. The box parser that Go programs share, go4.org/media/heif/bmff, follows neither references
+// nor parameter sets, knows one version of infe, copies the bodies of all boxes, and promises no
+// stable API.
 
-// The decoder cannot be stopped, so what it is going to do is bounded beforehand.
+// What the decoder is going to do is bounded beforehand.
 // In multiples of Options.MaxPixels, over heicAllowance: a picture, its alpha plane, and
 // for both the tiles' excess over the grid; and slices, each of which may make the
 // decoder go over the whole of its picture (phones write one, some cameras eight).
@@ -92,8 +91,6 @@ func checkHEIC(f *format, data []byte, opt Options) (width, height int, err erro
 	walk := heicWalk{heicFile: file, opt: opt}
 	if width, height, err = walk.visit(file.primary, 0); err != nil {
 		return 0, 0, f.describe(err)
-	} else if width < minHEICWidth {
-		return 0, 0, f.describe(errNarrowHEIC)
 	}
 	return width, height, nil
 }

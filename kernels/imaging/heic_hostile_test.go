@@ -2,7 +2,6 @@ package imaging
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"runtime"
 	"slices"
@@ -131,29 +130,6 @@ func TestItemsThatOverlapAreRefused(t *testing.T) {
 	}
 }
 
-func TestAContextThatIsDoneEndsTheWaitForAHEIC(t *testing.T) {
-	f, err := formatOf(readFile(t, "photo.heic"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if _, err := f.decodeUntil(ctx, readFile(t, "photo.heic"), Options{}.WithDefaults()); err !=
-		nil && !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-	for range cap(unstopped) { // every place taken: only the context can end the wait
-		unstopped <- struct{}{}
-	}
-	if _, err := f.decodeUntil(ctx, nil, Options{}.WithDefaults()); !errors.Is(err,
-		context.Canceled) {
-		t.Errorf("got %v, want that the context was cancelled", err)
-	}
-	for range cap(unstopped) {
-		<-unstopped
-	}
-}
-
 func FuzzHEICBoxes(f *testing.F) {
 	for _, name := range []string{"photo.heic", "grey.heic", "narrow.heic"} {
 		f.Add(readFile(f, name))
@@ -204,9 +180,7 @@ func FuzzHEIC(f *testing.F) {
 		if !isHEIC(data) {
 			return
 		}
-		//SLOW0
 		m, err := Decode(data, opt)
-		//SLOW1
 		if err != nil {
 			if !errors.Is(err, ErrTooLarge) && !errors.Is(err, ErrDamaged) {
 				t.Fatalf("an error of no kind: %v", err)

@@ -5,49 +5,31 @@ import (
 	"encoding/binary"
 	"image"
 	"slices"
-
-	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/wasm"
 )
 
-// machineFormat is a format whose decoder runs in WebAssembly. Of several pictures it decodes the
-// first.
-func machineFormat(name string, match func(head []byte) bool, d *wasm.Decoder,
-	pixels func(*wasm.Picture) image.Image, turn func(data []byte) int) format {
-	return format{name: name, match: match, machine: d, pixels: pixels, turn: turn,
-		size: func(data []byte) (w, h int, err error) {
-			return d.Size(context.Background(), data)
-		}}
+// Slow reports whether a picture of a file takes several times as long to decode as others: where
+// its decoder runs in WebAssembly.
+func Slow(data []byte) bool {
+	return slices.ContainsFunc(formats, func(f format) bool {
+		return f.machine != nil && f.match(data)
+	})
 }
 
-// decodeInMachine decodes a file whose header states so many pixels.
+// decodeInMachine decodes a file whose header states so many pixels, the first picture of several.
 func (f *format) decodeInMachine(ctx context.Context, data []byte, pixels int64,
-	opt Options) (*RGB, error) {
-	p, err := f.machine.Decode(ctx, data, pixels)
-	if err == nil {
-		err = f.checkSize(p.W, p.H, len(data), opt)
-	}
+	opt Options) (m *RGB, err error) {
+	err = f.machine.Decode(ctx, data, pixels, func(img image.Image) error {
+		b := img.Bounds()
+		if err := f.checkSize(b.Dx(), b.Dy(), len(data), opt); err != nil {
+			return err
+		}
+		m = flatten(img, opt.Ground())
+		return nil
+	})
 	if err != nil {
 		return nil, f.describe(err)
 	}
-	return flatten(f.pixels(p), opt.Ground()), nil
-}
-
-// premultiplied is a picture whose alpha is multiplied into its colours.
-func premultiplied(p *wasm.Picture) image.Image {
-	r := image.Rect(0, 0, p.W, p.H)
-	if p.Wide {
-		return &image.RGBA64{Pix: p.Pix, Stride: 8 * p.W, Rect: r}
-	}
-	return &image.RGBA{Pix: p.Pix, Stride: 4 * p.W, Rect: r}
-}
-
-// straight is a picture whose alpha is not multiplied into its colours.
-func straight(p *wasm.Picture) image.Image {
-	r := image.Rect(0, 0, p.W, p.H)
-	if p.Wide {
-		return &image.NRGBA64{Pix: p.Pix, Stride: 8 * p.W, Rect: r}
-	}
-	return &image.NRGBA{Pix: p.Pix, Stride: 4 * p.W, Rect: r}
+	return m, nil
 }
 
 // isAVIF looks at the brands of an ISO base media file (AV1 Image File Format 1.1, section 6). Of

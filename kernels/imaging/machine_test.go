@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"image"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -28,20 +30,27 @@ func inMachines(t testing.TB) (names []string) {
 // Decoding ends with the context, and a picture that takes more memory than it may is an error of
 // that file alone.
 func TestMachinesAreBoundedInTimeAndMemory(t *testing.T) {
-	for name, bytes := range map[string]int64{"photo.avif": 1800 << 10, "lossy.jxl": 1000 << 10} {
+	for name, bytes := range map[string]int64{"photo.avif": 1800 << 10, "lossy.jxl": 1000 << 10,
+		"photo.heic": 250 << 10} {
 		data := readFile(t, name)
 		f, err := Options{}.WithDefaults().open(data)
 		if err != nil {
 			t.Fatal(err)
 		}
+		ignore := func(image.Image) error { return nil }
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		if _, err := f.machine.Decode(ctx, data, 1<<20); !errors.Is(err, context.Canceled) {
+		if err := f.machine.Decode(ctx, data, 1<<20, ignore); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", name, err)
 		}
+		if _, err := ReadHeader(ctx, data, Options{}); f.size == nil && !errors.Is(err,
+			context.Canceled) {
+			t.Errorf("%s, its header: %v", name, err)
+		}
 		// so few pixels that not even the file and the picture's sides have room
-		few := (bytes - wasm.Bytes(len(data), 0)) / (wasm.Bytes(0, 1) - wasm.Bytes(0, 0))
-		if _, err := f.machine.Decode(context.Background(), data, few); !errors.Is(err,
+		few := (bytes - f.machine.Bytes(len(data), 0)) / (f.machine.Bytes(0, 1) -
+			f.machine.Bytes(0, 0))
+		if err := f.machine.Decode(t.Context(), data, few, ignore); !errors.Is(err,
 			wasm.ErrMemory) || !errors.Is(f.describe(err), ErrTooLarge) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -67,6 +76,28 @@ func TestAnAVIFFileThatLiesAboutItsSize(t *testing.T) {
 		}
 		t.Logf("%v: %v, %v in %v", sides, p != nil, err, time.Since(began))
 	}
+}
+
+// BenchmarkDecodeFile decodes the picture that EYELET_PICTURE names.
+func BenchmarkDecodeFile(b *testing.B) {
+	path := os.Getenv("EYELET_PICTURE")
+	if path == "" {
+		b.Skip("EYELET_PICTURE names no picture")
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	h, err := ReadHeader(b.Context(), data, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := Decode(data, Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N)/float64(h.W*h.H)*1e6, "ms/MP")
 }
 
 func FuzzMachines(f *testing.F) {

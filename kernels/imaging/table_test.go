@@ -42,3 +42,33 @@ func TestTheTableOfFormatsNamesTestsThatAreThere(t *testing.T) {
 		}
 	}
 }
+
+// The licences of what is compiled into WebAssembly are those that the list of third parties names.
+func TestLicencesOfProgramsAreThere(t *testing.T) {
+	page, err := os.ReadFile("../../THIRD_PARTY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, m := range regexp.MustCompile("`([\\w.-]+\\.txt)`").FindAllSubmatch(page, -1) {
+		named[string(m[1])] = true
+	}
+	delete(named, "licences.txt")
+	delete(named, "versions.txt")
+	files, err := os.ReadDir("licences")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err != nil || info.Size() < 500 {
+			t.Errorf("%s: %v", f.Name(), err)
+		}
+		if !named[f.Name()] {
+			t.Errorf("THIRD_PARTY.md does not name %s", f.Name())
+		}
+		delete(named, f.Name())
+	}
+	for name := range named {
+		t.Errorf("kernels/imaging/licences has no %s, which THIRD_PARTY.md names", name)
+	}
+}

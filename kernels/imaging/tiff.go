@@ -77,7 +77,7 @@ func (t *tiffDocument) page(i int) *format {
 func (t *tiffDocument) times(int) (start, lasts time.Duration) { return 0, 0 }
 
 func (t *tiffDocument) header(i int, opt Options) (Header, error) {
-	h, _, err := t.page(i).header(t.data, opt)
+	h, _, err := t.page(i).header(context.Background(), t.data, opt)
 	return h, err
 }
 

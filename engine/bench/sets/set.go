@@ -67,11 +67,11 @@ func (p *Picture) Read() ([]byte, error) {
 
 // Sized returns a question for a box with that box in shares of the picture's sides. Other
 // questions come back as they are.
-func (q Question) Sized(pictures [][]byte) (Question, error) {
+func (q Question) Sized(ctx context.Context, pictures [][]byte) (Question, error) {
 	if !q.pixels || len(pictures) == 0 {
 		return q, nil
 	}
-	h, err := imaging.ReadHeader(pictures[0], imaging.Options{})
+	h, err := imaging.ReadHeader(ctx, pictures[0], imaging.Options{})
 	if err != nil {
 		return q, err
 	}

@@ -162,7 +162,7 @@ func TestRefCOCOAsksForEachSentenceAndKnowsTheBoxInShares(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if q, err = q.Sized([][]byte{data}); err != nil {
+		if q, err = q.Sized(t.Context(), [][]byte{data}); err != nil {
 			t.Fatal(err)
 		}
 		for i, want := range []float64{0.1, 0.2, 0.6, 0.45} {

@@ -95,7 +95,7 @@ func (d *Document) Header(ctx context.Context, i int, r Render) (imaging.Header,
 	if d.pdf != nil {
 		return d.pdf.header(ctx, i, r)
 	}
-	return d.file.Header(i, r.Target, r.Exact)
+	return d.file.Header(ctx, i, r.Target, r.Exact)
 }
 
 // Times says when a frame of an animation begins and how long it lasts, 0 and 0 for pages.

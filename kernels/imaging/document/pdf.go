@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -112,10 +111,11 @@ func (p *pdf) with(ctx context.Context,
 	limited, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	defer func(begun time.Time) { p.took(time.Since(begun)) }(time.Now())
-	in, err := readers.instance(limited)
+	in, space, err := readers.instance(limited)
 	if err != nil {
 		return err
 	}
+	defer space.Release()
 	stop := context.AfterFunc(limited, func() { _ = in.Kill() })
 	err = p.use(in, f)
 	if stop() {
@@ -124,11 +124,6 @@ func (p *pdf) with(ctx context.Context,
 		} else {
 			_ = in.Close()
 		}
-	}
-	if broken(err) {
-		// The reader may have grown to all that it may take, which would count for the process
-		// until long after.
-		debug.FreeOSMemory()
 	}
 	switch {
 	case ctx.Err() != nil:

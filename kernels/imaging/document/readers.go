@@ -2,6 +2,7 @@ package document
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
 	"github.com/eyelet-engine/eyelet/kernels/imaging/internal/wasm"
 )
@@ -24,8 +26,14 @@ const readerMemory = 512 << 20
 // wasmPage is the unit that WebAssembly counts memory in.
 const wasmPage = 64 << 10
 
-// readers makes readers of PDF files: PDFium, compiled to WebAssembly, which reaches nothing but
-// its own memory and the fonts of the system.
+// program is PDFium, compiled to WebAssembly, of the module go-pdfium. "go run ./scripts/codecs"
+// takes it out of there, and puts calls of sched_yield into its loops, which let it be stopped.
+//
+//go:embed pdfium.wasm.gz
+var program []byte
+
+// readers makes readers of PDF files: PDFium, which reaches nothing but its own memory and the
+// fonts of the system.
 var readers = newPool(readerMemory)
 
 type pool struct {
@@ -35,6 +43,9 @@ type pool struct {
 	ready  chan struct{}
 	pool   pdfium.Pool
 	err    error
+
+	making sync.Mutex
+	space  *wasm.Space // of the reader that is being made
 }
 
 func newPool(memory int) *pool {
@@ -51,13 +62,22 @@ func (p *pool) enter(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// instance returns a new reader of a pool that is prepared.
-func (p *pool) instance(ctx context.Context) (pdfium.Pdfium, error) {
-	in, err := p.pool.GetInstanceWithContext(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("imaging: the PDF reader: %w", err)
+// instance returns a new reader of a pool that is prepared, and its memory, which is to be released
+// when the reader has ended.
+func (p *pool) instance(ctx context.Context) (in pdfium.Pdfium, space *wasm.Space, err error) {
+	space, ok := wasm.NewSpace(uint64(p.memory))
+	if !ok {
+		return nil, nil, fmt.Errorf("imaging: the PDF reader: there are not %d MiB of addresses",
+			p.memory>>20)
 	}
-	return in, nil
+	p.making.Lock()
+	defer p.making.Unlock()
+	p.space = space
+	if in, err = p.pool.GetInstanceWithContext(ctx); err != nil {
+		space.Release()
+		return nil, nil, fmt.Errorf("imaging: the PDF reader: %w", err)
+	}
+	return in, space, nil
 }
 
 // prepare waits until the program is compiled, or read from the cache folder. Nothing stops that
@@ -79,10 +99,13 @@ func (p *pool) prepare(ctx context.Context) error {
 }
 
 func (p *pool) compile() (pdfium.Pool, error) {
+	unpacked, err := wasm.Unpack(program)
+	if err != nil {
+		return nil, err
+	}
 	config := wasm.Cached(wazero.NewRuntimeConfig().
 		// which PDFium is compiled for
 		WithCoreFeatures(api.CoreFeaturesV2|experimental.CoreFeaturesExceptionHandling).
-		WithCloseOnContextDone(true).
 		WithMemoryLimitPages(uint32(p.memory/wasmPage)), compiled)
 	files := wazero.NewFSConfig()
 	for _, dir := range fontFolders {
@@ -90,8 +113,12 @@ func (p *pool) compile() (pdfium.Pool, error) {
 			files = files.WithReadOnlyDirMount(dir, dir)
 		}
 	}
-	instances, err := webassembly.Init(webassembly.Config{
-		Context:  experimental.WithCompilationWorkers(context.Background(), runtime.GOMAXPROCS(0)),
+	ctx := experimental.WithCompilationWorkers(context.Background(), runtime.GOMAXPROCS(0))
+	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(
+		func(_, _ uint64) experimental.LinearMemory { return p.space }))
+	instances, err := webassembly.InitWithWASM(webassembly.Config{
+		Context:  experimental.WithFunctionListenerFactory(ctx, yields{}),
+		WASM:     unpacked,
 		MaxIdle:  1,
 		MaxTotal: cap(p.places) + 1,
 		FSConfig: files, RuntimeConfig: config,
@@ -102,6 +129,32 @@ func (p *pool) compile() (pdfium.Pool, error) {
 	}
 	return instances, nil
 }
+
+// yields listens to the calls of sched_yield.
+type yields struct{}
+
+// NewFunctionListener implements experimental.FunctionListenerFactory.
+func (y yields) NewFunctionListener(f api.FunctionDefinition) experimental.FunctionListener {
+	if f.ModuleName() == wasi_snapshot_preview1.ModuleName && f.Name() == "sched_yield" {
+		return y
+	}
+	return nil
+}
+
+// Before ends a program whose context is done. A garbage collection can begin here, too, that would
+// wait for the end of the drawing.
+func (yields) Before(ctx context.Context, _ api.Module, _ api.FunctionDefinition, _ []uint64,
+	_ experimental.StackIterator) {
+	if err := ctx.Err(); err != nil {
+		panic(err) // which wazero makes the error of the call
+	}
+}
+
+// After implements experimental.FunctionListener.
+func (yields) After(context.Context, api.Module, api.FunctionDefinition, []uint64) {}
+
+// Abort implements experimental.FunctionListener.
+func (yields) Abort(context.Context, api.Module, api.FunctionDefinition, error) {}
 
 // fontFolders hold the fonts that PDFium takes for those that a file names and does not bring
 // along.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/kernels/imaging"
 )
 
 // Whatever is wrong with a file of any format that can be given, the error names the file and says
@@ -40,9 +41,9 @@ func TestDamagedFilesAreNamed(t *testing.T) {
 			"overwritten": overwritten(whole),
 		} {
 			name := fault + "-" + filepath.Base(path)
-			// what follows may be a sound of silence
+			// what follows may be a sound of silence, and a header may be all that is looked at
 			checkDamaged(t, filepath.Join(dir, name), data,
-				fault != "empty" && fault != "beginning")
+				fault != "empty" && (fault != "beginning" || imaging.Slow(data)))
 		}
 	}
 	for name, data := range map[string][]byte{

@@ -117,13 +117,19 @@ func imageFile(path string) (*engine.Image, error) {
 // splitRemedy is what to do about a PDF file that is too large.
 const splitRemedy = "split it into files of fewer pages, as with qpdf --split-pages=20 IN.pdf OUT.pdf"
 
-// Check decodes a picture for the error, or draws a page small.
+// Check decodes a picture for the error, or draws a page small. Of a picture that takes long to
+// decode, it reads the header alone: what else is wrong, who decodes it will say.
 func Check(ctx context.Context, picture *engine.Image) error {
 	if picture.IsSound() {
 		return checkSound(ctx, picture)
 	}
-	_, err := document.Decode(ctx, picture.Data, picture.Page,
-		imaging.Options{Target: func(int, int) (int, int) { return 64, 64 }})
+	var err error
+	if imaging.Slow(picture.Data) {
+		_, err = imaging.ReadHeader(ctx, picture.Data, imaging.Options{})
+	} else {
+		_, err = document.Decode(ctx, picture.Data, picture.Page,
+			imaging.Options{Target: func(int, int) (int, int) { return 64, 64 }})
+	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

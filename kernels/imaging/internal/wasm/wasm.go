@@ -1,9 +1,10 @@
 // Package wasm runs decoders of picture files that are C libraries compiled to WebAssembly: libavif
-// with libaom, and libjxl. A file can harm nothing but the machine that reads it, which reaches its
-// own memory alone, and is bounded in memory and time.
+// with libaom, libjxl, and libheif with libde265. A file can harm nothing but the machine that
+// reads it, which reaches its own memory alone, and is bounded in memory and time.
 //
-// The programs are those that the Go modules github.com/gen2brain/avif and jpegxl hold. The modules
-// themselves run them without bounds; "scripts/codecs" takes them out.
+// The programs are those that Go modules of github.com/gen2brain hold. The modules themselves run
+// them without bounds; "go run ./scripts/codecs" takes the programs out, and puts calls into their
+// loops that let them be stopped.
 package wasm
 
 import (
@@ -11,9 +12,9 @@ import (
 	"compress/gzip"
 	"context"
 	_ "embed"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"runtime"
 	"sync"
@@ -31,12 +32,15 @@ var avif []byte
 //go:embed jpegxl.wasm.gz
 var jpegxl []byte
 
-// The decoders.
+//go:embed heic.wasm.gz
+var heic []byte
+
+// The decoders. They need memory for each pixel: those of AVIF and JPEG XL for planes of floats and
+// for the pixel itself, twice; that of HEIC for planes of bytes of the tiles and of the picture.
 var (
-	AVIF = &Decoder{packed: avif, wide: func(bits uint32) bool { return bits > 8 },
-		order: binary.LittleEndian}
-	JPEGXL = &Decoder{packed: jpegxl, wide: func(bits uint32) bool { return bits == 16 },
-		order: binary.BigEndian}
+	AVIF   = &Decoder{packed: avif, pixelBytes: 40, read: readAVIF}
+	JPEGXL = &Decoder{packed: jpegxl, pixelBytes: 40, read: readJPEGXL}
+	HEIC   = &Decoder{packed: heic, pixelBytes: 24, read: readHEIC}
 )
 
 // What goes wrong with a file, in words that follow its format's name.
@@ -54,23 +58,17 @@ const (
 	pixelTime = 5 * time.Microsecond
 	// machineBytes is what a machine has beside the file and the picture.
 	machineBytes = 64 << 20
-	// pixelBytes is what decoding takes for a pixel at most: planes of floats, and the pixel
-	// itself, twice.
-	pixelBytes = 40
 	// most is all that a machine can have.
 	most = 1<<32 - 64<<10
 )
 
-// Bytes is the memory that decoding a file of n bytes and so many pixels may take.
-func Bytes(n int, pixels int64) int64 {
-	return min(machineBytes+2*int64(n)+pixelBytes*pixels, most)
-}
-
 // Decoder is the program of a format. It may be used by several goroutines.
 type Decoder struct {
-	packed []byte // by gzip
-	wide   func(bits uint32) bool
-	order  binary.ByteOrder // of samples of two bytes
+	packed     []byte // by gzip
+	pixelBytes int64
+	// read calls the program for the sides of a picture, and where all of it is wanted for its
+	// pixels, which lie in the machine's memory.
+	read func(m *machine, file []byte, whole bool) (w, h int, picture image.Image, err error)
 
 	once    sync.Once
 	ready   chan struct{}
@@ -79,28 +77,32 @@ type Decoder struct {
 	err     error
 }
 
-// Picture is what a decoder returns: rows of pixels of four samples, red, green, blue, alpha, of
-// one byte, or of two where it is wide, upper byte first. Libavif multiplies alpha in, libjxl does
-// not.
-type Picture struct {
-	W, H int
-	Wide bool
-	Pix  []byte
+// Bytes is the memory that decoding a file of n bytes and so many pixels may take.
+func (d *Decoder) Bytes(n int, pixels int64) int64 {
+	return min(machineBytes+2*int64(n)+d.pixelBytes*pixels, most)
 }
 
 // Size reads the sides of a picture. Of an AVIF file they are those before it is turned.
 func (d *Decoder) Size(ctx context.Context, file []byte) (w, h int, err error) {
-	p, err := d.run(ctx, file, headerTime, Bytes(len(file), 0), false)
-	if err != nil {
-		return 0, 0, err
-	}
-	return p.W, p.H, nil
+	err = d.run(ctx, headers, headerTime, d.Bytes(len(file), 0), func(m *machine) error {
+		w, h, _, err = d.read(m, file, false)
+		return err
+	})
+	return w, h, err
 }
 
-// Decode decodes a picture, the first one of several, of at most so many pixels.
-func (d *Decoder) Decode(ctx context.Context, file []byte, pixels int64) (*Picture, error) {
-	return d.run(ctx, file, decodeTime+time.Duration(pixels)*pixelTime, Bytes(len(file), pixels),
-		true)
+// Decode decodes a picture, the first one of several, of at most so many pixels, and lends it to
+// use. Its pixels are gone when use returns.
+func (d *Decoder) Decode(ctx context.Context, file []byte, pixels int64,
+	use func(image.Image) error) error {
+	limit := decodeTime + time.Duration(pixels)*pixelTime
+	return d.run(ctx, places, limit, d.Bytes(len(file), pixels), func(m *machine) error {
+		_, _, picture, err := d.read(m, file, true)
+		if err == nil {
+			err = use(picture)
+		}
+		return err
+	})
 }
 
 // places has one for each machine that decodes, and headers one for each that reads a header alone,
@@ -111,43 +113,47 @@ var (
 	headers  = make(chan struct{}, machines)
 )
 
-func (d *Decoder) run(ctx context.Context, file []byte, limit time.Duration, memory int64,
-	whole bool) (p *Picture, err error) {
-	place := headers
-	if whole {
-		place = places
-	}
+// run lends a machine that may take so long and so much memory.
+func (d *Decoder) run(ctx context.Context, place chan struct{}, limit time.Duration, memory int64,
+	use func(*machine) error) error {
 	select {
 	case place <- struct{}{}:
 		defer func() { <-place }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 	if err := d.prepare(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	space := &space{limit: uint64(memory)}
-	machine, err := d.runtime.InstantiateModule(experimental.WithMemoryAllocator(limited,
+	tooMuch := func() error { return fmt.Errorf("%w: more than %d MiB", ErrMemory, memory>>20) }
+	space, ok := NewSpace(uint64(memory))
+	if !ok {
+		return tooMuch()
+	}
+	defer space.Release()
+	module, err := d.runtime.InstantiateModule(experimental.WithMemoryAllocator(limited,
 		experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory {
 			return space
 		})), d.program, wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize"))
 	if err == nil {
-		defer machine.Close(context.WithoutCancel(ctx))
-		p, err = d.decode(&calls{limited, machine}, file, whole)
+		defer module.Close(context.WithoutCancel(ctx))
+		err = use(&machine{limited, module})
 	}
 	switch {
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return ctx.Err()
 	case err == nil:
-		return p, nil
+		return nil
 	case limited.Err() != nil:
-		return nil, fmt.Errorf("%w: more than %v", ErrTime, limit)
+		return fmt.Errorf("%w: more than %v", ErrTime, limit)
 	case space.full:
-		return nil, fmt.Errorf("%w: more than %d MiB", ErrMemory, memory>>20)
+		return tooMuch()
+	case module == nil:
+		return ErrDamaged // what a machine that failed says is a trace of its stack
 	}
-	return nil, ErrDamaged // what a machine that failed says is a trace of its stack
+	return err
 }
 
 // prepare waits until the program is compiled, or read from the cache folder. Nothing stops that
@@ -171,127 +177,36 @@ func (d *Decoder) prepare(ctx context.Context) error {
 }
 
 func (d *Decoder) compile() error {
-	unpacked, err := gzip.NewReader(bytes.NewReader(d.packed))
-	if err != nil {
-		return err
-	}
-	program, err := io.ReadAll(unpacked)
+	program, err := Unpack(d.packed)
 	if err != nil {
 		return err
 	}
 	ctx := experimental.WithCompilationWorkers(context.Background(), runtime.GOMAXPROCS(0))
-	d.runtime = wazero.NewRuntimeWithConfig(ctx, Cached(wazero.NewRuntimeConfig().
-		WithCloseOnContextDone(true), "pictures"))
+	d.runtime = wazero.NewRuntimeWithConfig(ctx, Cached(wazero.NewRuntimeConfig(), "pictures"))
 	if _, err := wasi_snapshot_preview1.Instantiate(ctx, d.runtime); err != nil {
+		return err
+	}
+	if _, err := d.runtime.NewHostModuleBuilder("eyelet").NewFunctionBuilder().
+		WithGoFunction(api.GoFunc(tick), nil, nil).Export("tick").Instantiate(ctx); err != nil {
 		return err
 	}
 	d.program, err = d.runtime.CompileModule(ctx, program)
 	return err
 }
 
-// decode calls the program's function of that name:
-//
-//	int decode(file, bytes, header_only, all_frames, *w, *h, *bits, *frames, *delays, *pixels)
-func (d *Decoder) decode(c *calls, file []byte, whole bool) (*Picture, error) {
-	// How long frames last is written for each, and is of no use here. In front of these numbers a
-	// mark says whether anything was decoded: of an AVIF file whose pixels are damaged, the program
-	// returns success.
-	const delays = 1 << 20
-	in, head := c.allocate(len(file)), c.allocate(16)
-	lasts := c.allocate(delays)
-	memory := c.machine.Memory()
-	untouched := bytes.Repeat([]byte{0xff}, 8)
-	if in == 0 || head == 0 || lasts == 0 || !memory.Write(in, file) ||
-		!memory.Write(lasts, untouched) {
-		return nil, ErrDamaged
+// tick is called by the loops of programs now and then. Here a program ends whose context is done,
+// and a garbage collection can begin that would wait for the end of the decoding.
+func tick(ctx context.Context, _ []uint64) {
+	if err := ctx.Err(); err != nil {
+		panic(err) // which wazero makes the error of the call
 	}
-	args := []uint64{uint64(in), uint64(len(file)), 1, 0, uint64(head), uint64(head + 4),
-		uint64(head + 8), uint64(head + 12), uint64(lasts), 0}
-	if c.call("decode", args...) != 1 {
-		return nil, ErrDamaged
-	}
-	var says [3]uint32
-	for i := range says {
-		says[i], _ = memory.ReadUint32Le(head + 4*uint32(i))
-	}
-	w, h, wide := says[0], says[1], d.wide(says[2])
-	p := &Picture{W: int(w), H: int(h), Wide: wide}
-	if !whole {
-		return p, nil
-	}
-	size := 4 * uint64(w) * uint64(h)
-	if wide {
-		size *= 2
-	}
-	if size == 0 || size > most {
-		return nil, ErrDamaged
-	}
-	args[2], args[9] = 0, uint64(c.allocate(int(size)))
-	if args[9] == 0 || !memory.Write(lasts, untouched) || c.call("decode", args...) != 1 {
-		return nil, ErrDamaged
-	}
-	for i := range says {
-		if again, _ := memory.ReadUint32Le(head + 4*uint32(i)); again != says[i] {
-			return nil, ErrDamaged
-		}
-	}
-	mark, _ := memory.Read(lasts, 4)
-	pix, ok := memory.Read(uint32(args[9]), uint32(size))
-	if !ok || bytes.Equal(mark, untouched[:4]) {
-		return nil, ErrDamaged
-	}
-	if wide && d.order == binary.LittleEndian {
-		for i := 0; i < len(pix); i += 2 {
-			pix[i], pix[i+1] = pix[i+1], pix[i]
-		}
-	}
-	p.Pix = pix
-	return p, nil
 }
 
-// calls calls functions of a machine.
-type calls struct {
-	ctx     context.Context
-	machine api.Module
-}
-
-// call returns what a function returns, 0 if it fails.
-func (c *calls) call(name string, args ...uint64) uint64 {
-	f := c.machine.ExportedFunction(name)
-	if f == nil {
-		return 0
+// Unpack reverses gzip.
+func Unpack(packed []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
 	}
-	result, err := f.Call(c.ctx, args...)
-	if err != nil || len(result) == 0 {
-		return 0
-	}
-	return uint64(uint32(result[0]))
+	return io.ReadAll(r)
 }
-
-// allocate returns the place of so many bytes, 0 if there is none.
-func (c *calls) allocate(n int) uint32 { return uint32(c.call("malloc", uint64(n))) }
-
-// space is the memory of a machine.
-type space struct {
-	bytes []byte
-	limit uint64
-	full  bool // more was asked for
-}
-
-// Reallocate makes the memory larger.
-func (s *space) Reallocate(size uint64) []byte {
-	if size > s.limit {
-		s.full = true
-		return nil
-	}
-	if size > uint64(cap(s.bytes)) {
-		larger := make([]byte, size, min(s.limit, max(size, 2*uint64(cap(s.bytes)))))
-		copy(larger, s.bytes)
-		s.bytes = larger
-	}
-	s.bytes = s.bytes[:size]
-	return s.bytes
-}
-
-// Free leaves the memory to whoever holds a picture in it.
-func (s *space) Free() { s.bytes = nil }

@@ -1,0 +1,173 @@
+package wasm
+
+import (
+	"bytes"
+	"image"
+)
+
+// untouched stands where a program writes how long a frame lasts: a mark of whether anything was
+// decoded. Of an AVIF file whose pixels are damaged, the program returns success.
+var untouched = bytes.Repeat([]byte{0xff}, 8)
+
+// readAVIF calls the function of libavif's program, whose samples are of two bytes, the lower one
+// first, where they have more than 8 bits. Alpha is multiplied into the colours.
+func readAVIF(m *machine, file []byte, whole bool) (w, h int, picture image.Image, err error) {
+	wide := func(bits uint32) bool { return bits > 8 }
+	w, h, pix, deep, err := readFrames(m, file, whole, wide)
+	if pix == nil {
+		return w, h, nil, err
+	}
+	r := image.Rect(0, 0, w, h)
+	if !deep {
+		return w, h, &image.RGBA{Pix: pix, Stride: 4 * w, Rect: r}, nil
+	}
+	for i := 0; i < len(pix); i += 2 {
+		pix[i], pix[i+1] = pix[i+1], pix[i]
+	}
+	return w, h, &image.RGBA64{Pix: pix, Stride: 8 * w, Rect: r}, nil
+}
+
+// readJPEGXL calls the function of libjxl's program, whose samples are of two bytes, the upper one
+// first, where they have 16 bits.
+func readJPEGXL(m *machine, file []byte, whole bool) (w, h int, picture image.Image, err error) {
+	wide := func(bits uint32) bool { return bits == 16 }
+	w, h, pix, deep, err := readFrames(m, file, whole, wide)
+	r := image.Rect(0, 0, w, h)
+	switch {
+	case pix == nil:
+		return w, h, nil, err
+	case deep:
+		return w, h, &image.NRGBA64{Pix: pix, Stride: 8 * w, Rect: r}, nil
+	}
+	return w, h, &image.NRGBA{Pix: pix, Stride: 4 * w, Rect: r}, nil
+}
+
+// readFrames calls the function that the programs of AVIF and JPEG XL have:
+//
+//	int decode(file, bytes, header_only, all_frames, *w, *h, *bits, *frames, *delays, *pixels)
+//
+// It returns the pixels of the first frame where the whole of it is wanted: rows of pixels of four
+// samples, red, green, blue, alpha, of one byte or of two.
+func readFrames(m *machine, file []byte, whole bool, wide func(bits uint32) bool) (w, h int,
+	pix []byte, deep bool, err error) {
+	// How long frames last is written for each, and is of no use here.
+	const delays = 1 << 20
+	in, head, lasts := m.put(file), m.allocate(16), m.allocate(delays)
+	if in == 0 || head == 0 || lasts == 0 || !m.write(lasts, untouched) {
+		return 0, 0, nil, false, ErrDamaged
+	}
+	args := []uint64{in, uint64(len(file)), 1, 0, head, head + 4, head + 8, head + 12, lasts, 0}
+	if m.call("decode", args...) != 1 {
+		return 0, 0, nil, false, ErrDamaged
+	}
+	says := m.numbers(head, 3)
+	w, h, deep = int(says[0]), int(says[1]), wide(says[2])
+	if !whole {
+		return w, h, nil, deep, nil
+	}
+	size := 4 * uint64(says[0]) * uint64(says[1])
+	if deep {
+		size *= 2
+	}
+	args[2], args[9] = 0, m.allocate(size)
+	if args[9] == 0 || !m.write(lasts, untouched) || m.call("decode", args...) != 1 {
+		return 0, 0, nil, false, ErrDamaged
+	}
+	again := m.numbers(head, 3)
+	pix = m.lend(args[9], size)
+	if pix == nil || [3]uint32(again) != [3]uint32(says) ||
+		bytes.Equal(m.lend(lasts, 4), untouched[:4]) {
+		return 0, 0, nil, false, ErrDamaged
+	}
+	return w, h, pix, deep, nil
+}
+
+// Kinds of colours and of their subsampling, by libheif's numbers (heif_colorspace, heif_chroma).
+const (
+	heifYCbCr      = 0
+	heifMonochrome = 2
+	heifRGB        = 1
+	heif420        = 1
+	heif422        = 2
+	heif444        = 3
+)
+
+// readHEIC calls the function of libheif's program:
+//
+//	int decode(file, bytes, header_only, *w, *h, *colours, *chroma, *premultiplied, *pixels)
+//
+// It writes planes of bytes as libheif 1.18 lays them out.
+func readHEIC(m *machine, file []byte, whole bool) (w, h int, picture image.Image, err error) {
+	in, head := m.put(file), m.allocate(20)
+	if in == 0 || head == 0 {
+		return 0, 0, nil, ErrDamaged
+	}
+	args := []uint64{in, uint64(len(file)), 1, head, head + 4, head + 8, head + 12, head + 16, 0}
+	if m.call("decode", args...) != 1 {
+		return 0, 0, nil, ErrDamaged
+	}
+	says := m.numbers(head, 5)
+	w, h = int(says[0]), int(says[1])
+	if !whole {
+		return w, h, nil, nil
+	}
+	if w < 1 || h < 1 || w > 1<<20 || h > 1<<20 {
+		return 0, 0, nil, ErrDamaged
+	}
+	rows, across, down := 1, 1, 1 // of a plane's bytes for each pixel; of a chroma sample
+	var ratio image.YCbCrSubsampleRatio
+	switch says[2] {
+	case heifMonochrome:
+	case heifRGB:
+		rows = 4
+	case heifYCbCr:
+		switch says[3] {
+		case heif420:
+			across, down, ratio = 2, 2, image.YCbCrSubsampleRatio420
+		case heif422:
+			across, ratio = 2, image.YCbCrSubsampleRatio422
+		case heif444:
+			ratio = image.YCbCrSubsampleRatio444
+		default:
+			return 0, 0, nil, ErrDamaged
+		}
+	default:
+		return 0, 0, nil, ErrDamaged
+	}
+	stride := heifStride(w, rows)
+	size := stride * h
+	chromaStride, chroma := 0, 0
+	if says[2] == heifYCbCr {
+		chromaStride = heifStride((w+across-1)/across, 1)
+		chroma = chromaStride * ((h + down - 1) / down)
+	}
+	out := m.allocate(uint64(size + 2*chroma))
+	args[2], args[8] = 0, out
+	if out == 0 || m.call("decode", args...) != 1 ||
+		[5]uint32(m.numbers(head, 5)) != [5]uint32(says) {
+		return 0, 0, nil, ErrDamaged
+	}
+	pix := m.lend(out, uint64(size+2*chroma))
+	r := image.Rect(0, 0, w, h)
+	switch {
+	case pix == nil:
+		return 0, 0, nil, ErrDamaged
+	case says[2] == heifMonochrome:
+		picture = &image.Gray{Pix: pix, Stride: stride, Rect: r}
+	case says[2] == heifYCbCr:
+		picture = &image.YCbCr{Y: pix[:size], Cb: pix[size : size+chroma], Cr: pix[size+chroma:],
+			YStride: stride, CStride: chromaStride, SubsampleRatio: ratio, Rect: r}
+	case says[4] == 1:
+		picture = &image.RGBA{Pix: pix, Stride: stride, Rect: r}
+	default:
+		picture = &image.NRGBA{Pix: pix, Stride: stride, Rect: r}
+	}
+	return w, h, picture, nil
+}
+
+// heifStride is the length of a plane's row of w pixels of so many bytes, in bytes: 64 pixels at
+// least, an even number of them, and whole groups of 16 bytes.
+func heifStride(w, bytes int) int {
+	w = max(64, w+w&1)
+	return (w*bytes + 15) &^ 15
+}
