@@ -22,6 +22,7 @@ type Sampler struct {
 	model *Model
 
 	candidates *C.llama_token_data // room for one a token of the vocabulary
+	cut        C.shim_shortcut
 }
 
 // NewSampler builds a chain from stages, in order. Only the last one may select.
@@ -51,7 +52,7 @@ func NewSampler(model *Model, stages ...Stage) (*Sampler, error) {
 		model.release()
 		return nil, err
 	}
-	s := newSampler(chain, model)
+	s := newSampler(chain, model, shortcut(stages))
 	for _, stage := range stages {
 		built, err := stage.build(model)
 		if err == nil {
@@ -68,10 +69,29 @@ func NewSampler(model *Model, stages ...Stage) (*Sampler, error) {
 	return s, nil
 }
 
+// shortcut finds out whether a grammar needs to see the best tokens alone: where nothing but a
+// number of these is kept of what it allows, and what comes before that looks at single tokens. To
+// ask a grammar about a whole vocabulary takes milliseconds.
+func shortcut(stages []Stage) (cut C.shim_shortcut) {
+	grammar := -1
+	for i, stage := range stages {
+		switch {
+		case stage.grammar && grammar < 0:
+			grammar = i
+		case stage.single:
+		case grammar >= 0 && stage.keeps > 0:
+			return C.shim_shortcut{C.int32_t(grammar), C.int32_t(i), C.int32_t(stage.keeps)}
+		default:
+			return C.shim_shortcut{}
+		}
+	}
+	return C.shim_shortcut{}
+}
+
 // newSampler takes over a chain, and a use of model that was acquired for it.
-func newSampler(chain *C.struct_llama_sampler, model *Model) *Sampler {
+func newSampler(chain *C.struct_llama_sampler, model *Model, cut C.shim_shortcut) *Sampler {
 	size := C.size_t(unsafe.Sizeof(C.llama_token_data{}))
-	return &Sampler{c: chain, model: model,
+	return &Sampler{c: chain, model: model, cut: cut,
 		candidates: (*C.llama_token_data)(C.malloc(C.size_t(model.vocab.N()) * size))}
 }
 
@@ -112,8 +132,12 @@ func (s *Sampler) Sample(ctx *Context, i int) (Token, error) {
 func (s *Sampler) run(logits []float32, accept bool) (C.llama_token_data_array, error) {
 	var left C.llama_token_data_array
 	var eb errBuf
+	var cut C.shim_shortcut
+	if accept { // and nobody looks at the candidates
+		cut = s.cut
+	}
 	if !bool(C.shim_sampler_run(s.c, (*C.float)(unsafe.Pointer(&logits[0])), C.int32_t(len(logits)),
-		s.candidates, C.bool(accept), &left, eb.ptr(), eb.cap())) {
+		s.candidates, &cut, C.bool(accept), &left, eb.ptr(), eb.cap())) {
 		return left, fmt.Errorf("%w: %s", ErrSampling, &eb)
 	}
 	return left, nil
@@ -210,5 +234,5 @@ func (s *Sampler) Clone() (*Sampler, error) {
 		s.model.release()
 		return nil, fmt.Errorf("%w: clone: %s", ErrSampling, eb.String())
 	}
-	return newSampler(out, s.model), nil
+	return newSampler(out, s.model, s.cut), nil
 }

@@ -127,6 +127,64 @@ func TestGrammarHoldsTheTextToIt(t *testing.T) {
 	}
 }
 
+// A sampler asks its grammar about the best tokens alone where that suffices. Apply, which shows all
+// candidates, asks about all of them.
+func TestAGrammarThatSeesFewTokensChoosesAsOneThatSeesAll(t *testing.T) {
+	v := seedModel(t).Vocab()
+	bias := llama.LogitBias(map[llama.Token]float32{40: 3, 50: float32(math.Inf(-1))})
+	for name, stages := range map[string][]llama.Stage{
+		"greedy":       {llama.Grammar(`root ::= [a-z ]+`, "root"), llama.Greedy()},
+		"one way":      {llama.Grammar(`root ::= "cat" [x]*`, "root"), llama.Greedy()},
+		"after a bias": {bias, llama.Grammar(`root ::= [a-z ]+`, "root"), llama.Greedy()},
+		"and penalties": {llama.Grammar(`root ::= [a-z]+`, "root"),
+			llama.Penalties(64, 1.5, 0.5, 0), llama.Greedy()},
+		"top-k": {llama.Grammar(`root ::= [a-z ]+`, "root"), llama.TopK(3), llama.Dist(7)},
+		"top-k, one": {llama.Grammar(`root ::= "cat" [x]*`, "root"), llama.TopK(3),
+			llama.Dist(7)},
+		"not started": {llama.LazyGrammar(`root ::= "cat"`, "root", []string{"zzzz"}, nil),
+			llama.Greedy()},
+		"probabilities": {llama.Grammar(`root ::= [a-z ]+`, "root"), llama.TopP(0.9, 1), llama.Dist(7)},
+	} {
+		c := newContext(t, seedModel(t), llama.ContextParams{NCtx: 256})
+		few, all := newSampler(t, stages...), newSampler(t, stages...)
+		tokens := tokenize(t, prompt)
+		decode(t, c, tokens, 0, 0)
+		at, text := len(tokens)-1, ""
+		for i := range 40 {
+			logits, err := c.Logits(at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i%2 == 1 { // equal ones, too
+				for j := range logits {
+					logits[j] = float32(math.Round(float64(logits[j])))
+				}
+			}
+			want, _, err := all.Apply(logits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := all.Accept(want); err != nil {
+				t.Fatal(err)
+			}
+			got, err := few.Sample(c, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text += string(v.Piece(got, true)); got != want {
+				t.Errorf("%s: %q, and %q of all tokens, after %q", name, v.Piece(got, true),
+					v.Piece(want, true), text)
+				break
+			}
+			if v.IsEOG(got) {
+				break
+			}
+			decode(t, c, []llama.Token{got}, llama.Pos(len(tokens)+i), 0)
+			at = 0
+		}
+	}
+}
+
 func TestAGrammarThatCannotBeSatisfiedIsAnError(t *testing.T) {
 	c := newContext(t, seedModel(t), llama.ContextParams{NCtx: 256})
 	tokens := tokenize(t, prompt)

@@ -1,6 +1,7 @@
 #include "shim.h"
 
 #include "collector.h"
+#include "shortcut.h"
 #include "steps.h"
 
 #include "../ggml/guard.h"
@@ -183,8 +184,8 @@ bool shim_detokenize(const struct llama_vocab *vocab, const llama_token *tokens,
 }
 
 bool shim_sampler_run(struct llama_sampler *s, const float *logits, int32_t n,
-                      llama_token_data *data, bool accept, llama_token_data_array *out, char *err,
-                      size_t cap) {
+                      llama_token_data *data, const shim_shortcut *cut, bool accept,
+                      llama_token_data_array *out, char *err, size_t cap) {
   return guard(err, cap, [&] {
     bool nan = false;
     for (int32_t i = 0; i < n; i++) {
@@ -196,7 +197,11 @@ bool shim_sampler_run(struct llama_sampler *s, const float *logits, int32_t n,
       throw std::runtime_error("a logit is not a number");
     }
     *out = {data, static_cast<size_t>(n), -1, false};
-    llama_sampler_apply(s, out);
+    if (cut != nullptr && cut->keeps > 0) {
+      apply_shortcut(s, *cut, out);
+    } else {
+      llama_sampler_apply(s, out);
+    }
     if (out->selected < 0 || static_cast<size_t>(out->selected) >= out->size ||
         out->data[out->selected].logit == -INFINITY) {
       throw std::runtime_error("no token is left to choose");

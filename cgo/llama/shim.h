@@ -90,9 +90,16 @@ bool shim_detokenize(const struct llama_vocab *vocab, const llama_token *tokens,
 // Runs the chain over n logits, with data as room for n candidates; accept adds the selected token
 // to the history. What is left of the candidates is in out. A NaN among the logits, or no token
 // left that may be chosen, is an error before the history changes.
+// How a chain can be applied without asking its grammar about every token: all stages before number
+// narrows change or forbid single candidates, the grammar among them, and that one keeps the best
+// alone. Without such stages, keeps is 0.
+typedef struct {
+  int32_t grammar, narrows, keeps;
+} shim_shortcut;
+
 bool shim_sampler_run(struct llama_sampler *s, const float *logits, int32_t n,
-                      llama_token_data *data, bool accept, llama_token_data_array *out, char *err,
-                      size_t cap);
+                      llama_token_data *data, const shim_shortcut *cut, bool accept,
+                      llama_token_data_array *out, char *err, size_t cap);
 bool shim_sampler_chain(struct llama_sampler ** out, char * err, size_t cap);
 bool shim_sampler_chain_add(struct llama_sampler *chain, struct llama_sampler *s, char *err,
                             size_t cap);

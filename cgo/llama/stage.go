@@ -21,6 +21,10 @@ type Stage struct {
 	name    string
 	selects bool
 	build   func(*Model) (*C.struct_llama_sampler, error)
+
+	grammar bool // forbids single tokens, by what the text is so far
+	single  bool // changes the logits of single tokens, whatever others there are
+	keeps   int  // the best tokens that are kept, and nothing else changed; 0 for other stages
 }
 
 // stage makes a Stage whose constructor cannot fail once want holds.
@@ -61,9 +65,11 @@ func history(lastN int) error {
 
 // Greedy selects the most probable token.
 func Greedy() Stage {
-	return selecting(stage("greedy", nil, func(*Model) *C.struct_llama_sampler {
+	s := selecting(stage("greedy", nil, func(*Model) *C.struct_llama_sampler {
 		return C.llama_sampler_init_greedy()
 	}))
+	s.keeps = 1
+	return s
 }
 
 // Dist draws a token with its probability.
@@ -75,10 +81,12 @@ func Dist(seed uint32) Stage {
 
 // TopK keeps the k most probable tokens (Fan et al. 2018); k <= 0 keeps all.
 func TopK(k int) Stage {
-	return stage("top-k", need(k <= math.MaxInt32, "k is %d", k),
+	s := stage("top-k", need(k <= math.MaxInt32, "k is %d", k),
 		func(*Model) *C.struct_llama_sampler {
 			return C.llama_sampler_init_top_k(C.int32_t(max(k, 0)))
 		})
+	s.keeps = max(k, 0)
+	return s
 }
 
 // TopP keeps the smallest set of tokens whose probabilities add up to p, at least minKeep (Holtzman
@@ -141,15 +149,17 @@ func Penalties(lastN int, repeat, frequency, presence float32) Stage {
 	want := errors.Join(history(lastN), need(finite(repeat) && repeat > 0,
 		"repeat is %v; give more than 0", repeat),
 		need(finite(frequency) && finite(presence), "frequency or presence is not finite"))
-	return stage("penalties", want, func(m *Model) *C.struct_llama_sampler {
+	s := stage("penalties", want, func(m *Model) *C.struct_llama_sampler {
 		return C.llama_sampler_init_penalties(C.int32_t(m.vocab.N()), C.int32_t(lastN),
 			C.float(repeat), C.float(frequency), C.float(presence))
 	})
+	s.single = true
+	return s
 }
 
 // LogitBias adds to the logits of single tokens; negative infinity forbids one.
 func LogitBias(bias map[Token]float32) Stage {
-	return Stage{name: "logit bias", build: func(m *Model) (*C.struct_llama_sampler, error) {
+	return Stage{name: "logit bias", single: true, build: func(m *Model) (*C.struct_llama_sampler, error) {
 		list := make([]C.llama_logit_bias, 0, len(bias)+1)
 		for t, b := range bias {
 			if !m.vocab.valid(t) {
@@ -177,7 +187,7 @@ func LazyGrammar(gbnf, root string, patterns []string, tokens []Token) Stage {
 }
 
 func grammar(gbnf, root string, lazy bool, patterns []string, tokens []Token) Stage {
-	return Stage{name: "grammar", build: func(m *Model) (*C.struct_llama_sampler, error) {
+	return Stage{name: "grammar", grammar: true, build: func(m *Model) (*C.struct_llama_sampler, error) {
 		if err := errors.Join(need(strings.TrimSpace(gbnf) != "", "the grammar is empty"),
 			need(root != "", "the root rule has no name"), noNUL(gbnf, root), noNUL(patterns...),
 			shallow(gbnf)); err != nil {
