@@ -13,6 +13,10 @@
 // third cache.
 enum { block_panels = 16, block_depth = 1024, slab_bytes = 16 << 20 };
 
+// A thread takes panels in so many turns at least, so that no thread waits long for the last; of
+// few rows in more, as no panel is made for a turn.
+enum { shares = 4, few_shares = 16 };
+
 // A block of weights: how many, in how many bytes.
 typedef struct {
   int type, block, bytes;
@@ -149,11 +153,14 @@ static char *tile_at(const slab *s, int64_t t, int64_t piece, int64_t pieces) {
   return s->x + (piece * s->rows + tile_start(s, t) * pieces) * s->shape.row;
 }
 
-static void pack_tile(const slab *s, int64_t t, int64_t piece) {
-  const int64_t pieces = least(s->depth, s->pieces - piece), row = tile_start(s, t);
-  s->kernels->pack_rows(s->g->type, tile_at(s, t, piece, pieces),
+// Packs so many pieces of a tile, which lie in one panel's depth.
+static void pack_tile(const slab *s, int64_t t, int64_t piece, int64_t pieces) {
+  const int64_t panel = piece / s->depth * s->depth, row = tile_start(s, t);
+  const int r = tile_start(s, t + 1) - row;
+  char *tile = tile_at(s, t, panel, least(s->depth, s->pieces - panel));
+  s->kernels->pack_rows(s->g->type, tile + (piece - panel) * r * s->shape.row,
                         s->g->x + (s->first + row) * s->g->x_stride + piece * s->shape.depth,
-                        s->g->x_stride, tile_start(s, t + 1) - row, pieces);
+                        s->g->x_stride, r, pieces);
 }
 
 // A panel with fewer than 16 columns is multiplied aside.
@@ -262,15 +269,15 @@ static void multiply_block(const slab *s, int64_t block, char *panel) {
     }
 }
 
-// Multiplies the weights of 16 columns with all tiles, each of which fetches its share of the next
-// ones.
-static void multiply_columns(const slab *s, int64_t p) {
+// Multiplies the weights of 16 columns with all tiles, each of which fetches its share of those of
+// the columns that come next.
+static void multiply_columns(const slab *s, int64_t p, int64_t next) {
   const struct eyelet_matrices *g = s->g;
   const int64_t columns = least(qgemm_columns, g->n - p * qgemm_columns);
-  const size_t next = qgemm_columns * g->w_stride;
+  const size_t bytes = qgemm_columns * g->w_stride;
   qgemm_weights w = {.type = g->type,
                      .interleaved = g->interleaved,
-                     .step = up(next, s->tiles * s->pieces * s->few->slots(g->type))};
+                     .step = up(bytes, s->tiles * s->pieces * s->few->slots(g->type))};
   rows_of(s, p, w.rows);
   for (int64_t t = 0; t < s->tiles; t++) {
     const int64_t row = tile_start(s, t);
@@ -278,7 +285,7 @@ static void multiply_columns(const slab *s, int64_t p) {
     const char *tile = tile_at(s, t, 0, s->pieces);
     float *y = g->y + (s->first + row) * g->y_stride + p * qgemm_columns;
     float aside[qgemm_most * qgemm_columns];
-    w.next = w.rows[0] + next + next * t / s->tiles;
+    w.next = (const char *)g->w + next * bytes + bytes * t / s->tiles;
     const bool edge = columns < qgemm_columns;
     s->few->multiply(&w, tile, r, s->pieces, edge ? aside : y, edge ? qgemm_columns : g->y_stride);
     if (edge)
@@ -286,25 +293,56 @@ static void multiply_columns(const slab *s, int64_t p) {
   }
 }
 
-static void multiply_columns_of_block(const slab *s, int64_t block) {
-  for (int64_t p = block * s->block; p < least((block + 1) * s->block, s->panels); p++)
-    multiply_columns(s, p);
+// Takes the next block of columns, which begins at the panel that it returns.
+static int64_t take_block(const slab *s, int64_t *taken) {
+  return __atomic_fetch_add(taken, s->block, __ATOMIC_RELAXED);
+}
+
+// Fetches the weights of 16 columns. It is inlined for the reason that fetch_part is.
+static inline __attribute__((always_inline)) void fetch_columns(const slab *s, int64_t p) {
+  const size_t bytes = qgemm_columns * s->g->w_stride;
+  if (p < s->panels)
+    for (size_t at = 0; at < bytes; at += 64)
+      __builtin_prefetch((const char *)s->g->w + p * bytes + at, 0, 2);
+}
+
+// Multiplies blocks of columns, from begin on, until all are taken. A thread takes its next block
+// before it begins the one that it has, so that nothing is fetched which another thread multiplies.
+static void multiply_few(const slab *s, int64_t begin, int64_t *taken) {
+  while (begin < s->panels) {
+    const int64_t after = take_block(s, taken);
+    const int64_t end = least(begin + s->block, s->panels);
+    for (int64_t p = begin; p < end; p++)
+      multiply_columns(s, p, p + 1 < end ? p + 1 : least(after, s->panels));
+    begin = after;
+  }
 }
 
 static void run_slab(const slab *s, int threads) {
-  const int64_t parts = up(s->pieces, s->depth), blocks = up(s->panels, s->block);
+  // Few rows are a tile or two, whose pieces are shared out.
+  const int64_t share = s->few ? up(s->pieces, threads) : s->depth;
+  const int64_t parts = up(s->pieces, share), blocks = up(s->panels, s->block);
+  int64_t taken = 0;
 #pragma omp parallel num_threads(threads)
   {
     char *packed = s->w + omp_get_thread_num() * s->depth * s->shape.panel;
+    int64_t first = 0;
+    if (s->few) {
+      first = take_block(s, &taken);
+      fetch_columns(s, first);
+    }
 #pragma omp for schedule(static)
-    for (int64_t i = 0; i < parts * s->tiles; i++)
-      pack_tile(s, i % s->tiles, i / s->tiles * s->depth);
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t i = 0; i < blocks; i++)
-      if (s->few)
-        multiply_columns_of_block(s, i);
-      else
+    for (int64_t i = 0; i < parts * s->tiles; i++) {
+      const int64_t piece = i / s->tiles * share;
+      pack_tile(s, i % s->tiles, piece, least(share, s->pieces - piece));
+    }
+    if (s->few) {
+      multiply_few(s, first, &taken);
+    } else {
+#pragma omp for schedule(dynamic, 1) nowait
+      for (int64_t i = 0; i < blocks; i++)
         multiply_block(s, i, packed);
+    }
   }
 }
 
@@ -319,7 +357,7 @@ static bool run(const struct eyelet_matrices *g, int threads) {
   s.pieces = g->k / s.shape.depth;
   s.depth = s.few ? s.pieces : least(block_depth / s.shape.depth, s.pieces);
   s.panels = up(g->n, qgemm_columns);
-  s.block = least(block_panels, s.panels / (4 * threads));
+  s.block = least(block_panels, s.panels / ((s.few ? few_shares : shares) * threads));
   if (s.block < 1)
     s.block = 1;
   const int64_t tile = s.few ? s.few->rows : s.kernels->rows;
