@@ -16,11 +16,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
-	"time"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/scripts/internal/busy"
 	"github.com/eyelet-engine/eyelet/scripts/internal/stats"
 )
 
@@ -34,16 +33,12 @@ type side struct {
 type measured struct{ alone, busy, ratio []float64 }
 
 func main() {
+	busy.Main()
 	n := flag.Int("n", 96, "tokens of an answer")
 	rounds := flag.Int("rounds", 3, "turns of each side")
 	loops := flag.Int("loops", 1, "programs that want a core")
 	threads := flag.Int("threads", 0, "threads (default: one a core)")
-	spin := flag.Bool("spin", false, "be such a program")
 	flag.Parse()
-	if *spin {
-		for n := uint64(1); n != 0; n += 2 { // never 0, so it ends when it is killed
-		}
-	}
 	if flag.NArg() != 1 || *n < 2 || *rounds < 1 || *loops < 1 {
 		fmt.Fprintln(os.Stderr, "usage: bench-busy [flags] MODEL.gguf")
 		os.Exit(2)
@@ -63,14 +58,15 @@ func run(model string, n, rounds, loops, threads int) error {
 	results := make([]measured, len(sides))
 	for round := range rounds {
 		for i, s := range sides {
-			alone, busy, err := turn(model, s.options, n, loops)
+			alone, beside, err := turn(model, s.options, n, loops)
 			if err != nil {
 				return err
 			}
 			r := &results[i]
-			r.alone, r.busy, r.ratio = append(r.alone, alone), append(r.busy, busy),
-				append(r.ratio, busy/alone)
-			fmt.Printf("round %d, %-11s  alone %6.1f tok/s, beside %d busy %6.1f tok/s, ratio %.2f\n", round+1, s.name, alone, loops, busy, busy/alone)
+			r.alone, r.busy, r.ratio = append(r.alone, alone), append(r.busy, beside),
+				append(r.ratio, beside/alone)
+			fmt.Printf("round %d, %-11s  alone %6.1f tok/s, beside %d busy %6.1f tok/s, "+
+				"ratio %.2f\n", round+1, s.name, alone, loops, beside, beside/alone)
 		}
 	}
 	fmt.Println()
@@ -85,7 +81,7 @@ func run(model string, n, rounds, loops, threads int) error {
 }
 
 // turn measures one side, alone and beside busy programs, with one loaded model.
-func turn(model string, options engine.Options, n, loops int) (alone, busy float64, err error) {
+func turn(model string, options engine.Options, n, loops int) (alone, beside float64, err error) {
 	ctx := context.Background()
 	e, err := engine.New(options)
 	if err != nil {
@@ -102,7 +98,7 @@ func turn(model string, options engine.Options, n, loops int) (alone, busy float
 	if alone, err = write(ctx, m, n); err != nil {
 		return 0, 0, err
 	}
-	stop, err := keepBusy(loops)
+	stop, err := busy.Start(loops)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -110,8 +106,8 @@ func turn(model string, options engine.Options, n, loops int) (alone, busy float
 	if _, err := write(ctx, m, 16); err != nil { // what a moment ago was quiet is seen to be busy
 		return 0, 0, err
 	}
-	busy, err = write(ctx, m, n)
-	return alone, busy, err
+	beside, err = write(ctx, m, n)
+	return alone, beside, err
 }
 
 // write has n tokens written, and returns how many a second after the first.
@@ -130,30 +126,4 @@ func write(ctx context.Context, m *engine.Model, n int) (float64, error) {
 		}
 	}
 	return 0, errors.New("there was no answer")
-}
-
-// keepBusy starts programs that want a core each, until stop.
-func keepBusy(n int) (stop func(), err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	var running []*exec.Cmd
-	stop = func() {
-		for _, c := range running {
-			_ = c.Process.Kill()
-			_ = c.Wait()
-		}
-	}
-	for range n {
-		c := exec.Command(self, "-spin")
-		c.Env = append(os.Environ(), "GOMAXPROCS=1")
-		if err := c.Start(); err != nil {
-			stop()
-			return nil, err
-		}
-		running = append(running, c)
-	}
-	time.Sleep(200 * time.Millisecond)
-	return stop, nil
 }

@@ -7,6 +7,10 @@
 //
 // Both take turns, so that what else the machine does hits both alike. The figure that counts is
 // the ratio of the medians.
+//
+// With -beside 2, the accelerator measures what it chooses by in a cache folder of its own and
+// beside two processes that want all cores, which end before anything else is measured: choices of
+// a busy machine may not make answers slower.
 package main
 
 import (
@@ -24,17 +28,26 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/peers"
+	"github.com/eyelet-engine/eyelet/scripts/internal/busy"
 	"github.com/eyelet-engine/eyelet/scripts/internal/stats"
 )
 
 func main() {
+	busy.Main()
 	n := flag.Int("n", 128, "tokens a run")
 	rounds := flag.Int("rounds", 5, "turns of each side")
 	reps := flag.Int("reps", 5, "runs a turn, on one loaded model, as llama-bench -r")
 	threads := flag.Int("threads", runtime.NumCPU(), "threads of both sides")
 	least := flag.Float64("least", 0, "fail if a ratio is below this")
+	beside := flag.Int("beside", 0, "calibrate anew beside so many busy processes")
 	flag.Parse()
 	runtime.LockOSThread() // libgomp keeps a team of workers for each thread that computes
+	if *beside > 0 {
+		if err := calibrate(*beside, flag.Args()); err != nil {
+			fmt.Fprintln(os.Stderr, "bench-decode:", err)
+			os.Exit(1)
+		}
+	}
 	failed := false
 	for _, path := range flag.Args() {
 		ratio, err := compare(path, *n, *rounds, *reps, *threads)
@@ -52,6 +65,40 @@ func main() {
 		fmt.Fprintf(os.Stderr, "bench-decode: a ratio is below %v\n", *least)
 		os.Exit(1)
 	}
+}
+
+// calibrate measures what the accelerator chooses by for the types of models while other processes
+// want all cores. What is measured stays in memory for the rest of the run.
+func calibrate(processes int, models []string) error {
+	cache, err := os.MkdirTemp("", "bench-decode-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(cache)
+	if err := os.Setenv("EYELET_CACHE", cache); err != nil {
+		return err
+	}
+	if err := llama.Init(); err != nil {
+		return err
+	}
+	stop, err := busy.Start(processes)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	for _, path := range models {
+		plain := ggml.PrepareAccelerator(0, path)
+		fmt.Printf("%s, measured beside %d busy processes: weights as they lie in the file: %v\n",
+			path, processes, plain)
+	}
+	for _, c := range ggml.CalibratedTypes(0) {
+		fmt.Printf("  %v, busy %v:", c.Type, c.Busy)
+		for _, choice := range c.Choices {
+			fmt.Printf(" %d %s", choice.Rows, choice.Path)
+		}
+		fmt.Println()
+	}
+	return nil
 }
 
 // compare prints both speeds in tokens a second and returns ours over theirs.
