@@ -61,7 +61,7 @@ type calibration struct {
 }
 
 // calibrationVersion changes with the way of measuring. Files of another are dropped.
-const calibrationVersion = 3
+const calibrationVersion = 4
 
 // calibrationKey is what the measurements depend on. The file is named by its hash.
 type calibrationKey struct {

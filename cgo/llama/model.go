@@ -27,7 +27,7 @@ type LoadMode int
 
 // Load modes, as llama_load_mode names them.
 const (
-	LoadAuto LoadMode = iota // whatever suits the devices
+	LoadAuto LoadMode = iota // whatever suits the devices, and the memory that is free
 	LoadRead                 // read into allocated memory
 	// map the file; pages come in on first use and are shared between processes
 	LoadMmap
@@ -125,12 +125,15 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 		return nil, err
 	}
 	gpus, mixed := params.placement()
-	if !params.VocabOnly && (len(gpus) == 0 || mixed) && ggml.PrepareAccelerator(0,
-		splitFiles(path)...) {
+	files := splitFiles(path)
+	if !params.VocabOnly && (len(gpus) == 0 || mixed) && ggml.PrepareAccelerator(0, files...) {
 		p.use_extra_bufts = false
 	}
 	if !params.VocabOnly {
 		advise(gpus, path)
+	}
+	if !params.VocabOnly && params.LoadMode == LoadAuto && len(gpus) == 0 && readsFaster(files) {
+		p.load_mode = C.LLAMA_LOAD_MODE_NONE
 	}
 	handle := cgo.NewHandle(progressFunc(func(fraction float64) bool {
 		if params.Progress != nil {

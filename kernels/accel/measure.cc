@@ -23,10 +23,14 @@ static_assert(eyelet_accel_paths == paths + 1 && eyelet_accel_steps == row_steps
 // The width of a row, a multiple of every block size.
 constexpr int64_t width = 2048;
 
-// Products of few rows are bound by reading the weights: those must not fit into a cache. More rows
-// get fewer weights, so that no measurement takes long.
-int64_t weight_rows(int step) {
-  return step < 4 ? 16384 : step == 4 ? 8192 : step == 5 ? 4096 : 1024;
+// Products of few rows are bound by reading the weights: those must not fit into the third cache of
+// common processors, and must lie in large pages if those of a model do (cgo/ggml/pages_linux.c).
+// More rows get fewer weights, so that no measurement takes long.
+constexpr int64_t bytes_of_few = 40 << 20;
+
+int64_t weight_rows(ggml_type type, int step) {
+  if (step < 4) return bytes_of_few / ggml_row_size(type, width) / 16 * 16;
+  return step == 4 ? 8192 : step == 5 ? 4096 : 1024;
 }
 
 // A path that took more than this many times what the fastest took, in each of the first trials
@@ -44,20 +48,32 @@ void random(std::vector<float> &v) {
   }
 }
 
-// weights returns rows of a type: one row of random numbers, again and again.
-std::vector<char> weights(ggml_type type, int64_t rows) {
-  const size_t bytes = ggml_row_size(type, width);
-  std::vector<char> all(bytes * rows);
-  std::vector<float> row(width);
-  random(row);
-  if (type == GGML_TYPE_F32) {
-    std::memcpy(all.data(), row.data(), bytes);
-  } else if (!ggml_quantize_requires_imatrix(type)) {
-    ggml_quantize_chunk(type, row.data(), all.data(), 0, 1, width, nullptr);
+// Weights are rows of a type: one row of random numbers, again and again. They lie in memory as
+// those of a model do.
+class Weights {
+ public:
+  bool make(ggml_type type, int64_t rows) {
+    const size_t bytes = ggml_row_size(type, width);
+    buffer_.reset(ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), bytes * rows));
+    if (!buffer_) return false;
+    std::vector<float> row(width);
+    random(row);
+    if (type == GGML_TYPE_F32) {
+      std::memcpy(data(), row.data(), bytes);
+    } else if (ggml_quantize_requires_imatrix(type)) {
+      std::memset(data(), 0, bytes);
+    } else {
+      ggml_quantize_chunk(type, row.data(), data(), 0, 1, width, nullptr);
+    }
+    for (int64_t i = 1; i < rows; i++) std::memcpy(data() + i * bytes, data(), bytes);
+    return true;
   }
-  for (int64_t i = 1; i < rows; i++) std::memcpy(&all[i * bytes], all.data(), bytes);
-  return all;
-}
+
+  char *data() const { return static_cast<char *>(ggml_backend_buffer_get_base(buffer_.get())); }
+
+ private:
+  Owned<ggml_backend_buffer> buffer_;
+};
 
 // ByGGML is a product computed by the CPU backend, with weights in buffers of a type.
 class ByGGML {
@@ -145,8 +161,9 @@ bool measure(int number, int step, int threads,
       ggml_blck_size(type) <= 0 || width % ggml_blck_size(type) != 0 ||
       !can_run(Path::onednn_f32, type, Layout::rows, 1, width))
     return false;
-  const int64_t m = int64_t{1} << step, n = weight_rows(step);
-  const std::vector<char> w = weights(type, n);
+  const int64_t m = int64_t{1} << step, n = weight_rows(type, step);
+  Weights w;
+  if (!w.make(type, n)) return false;
   std::vector<float> x(m * width), y(m * n);
   random(x);
   const Product p = {{type, m, n, width, w.data(), ggml_row_size(type, width), x.data(), width,

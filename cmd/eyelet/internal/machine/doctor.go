@@ -16,6 +16,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/isa"
+	"github.com/eyelet-engine/eyelet/cgo/memory"
 	"github.com/eyelet-engine/eyelet/cgo/onednn"
 	"github.com/eyelet-engine/eyelet/cgo/vulkan"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
@@ -81,14 +82,14 @@ func NewDoctorCommand() *cobra.Command {
 // Diagnosis is what the doctor found. It is the document of "eyelet doctor --json", whose names
 // stay as they are.
 type Diagnosis struct {
-	OK       bool         `json:"ok"` // no check failed
-	Versions cli.Versions `json:"versions"`
-	CPU      CPU          `json:"cpu"`
-	GPUs     []GPU        `json:"gpus"`
-	Memory   *cli.Memory  `json:"memory,omitempty"` // nil where the system does not tell
-	CacheDir string       `json:"cache_dir"`
-	SelfTest *SelfTest    `json:"self_test,omitempty"` // nil if it could not start
-	Checks   []Check      `json:"checks"`
+	OK       bool          `json:"ok"` // no check failed
+	Versions cli.Versions  `json:"versions"`
+	CPU      CPU           `json:"cpu"`
+	GPUs     []GPU         `json:"gpus"`
+	Memory   *memory.State `json:"memory,omitempty"` // nil where the system does not tell
+	CacheDir string        `json:"cache_dir"`
+	SelfTest *SelfTest     `json:"self_test,omitempty"` // nil if it could not start
+	Checks   []Check       `json:"checks"`
 
 	// what the accelerator's choices rest on; nothing before a model with such weights was loaded
 	Calibration []CalibratedType `json:"calibration,omitempty"`
@@ -286,19 +287,19 @@ func (d *Diagnosis) checkVision() {
 }
 
 func (d *Diagnosis) checkMemory() {
-	memory, ok := cli.ReadMemory(cli.SystemRoot())
+	m, ok := memory.Read()
 	if !ok {
 		d.add(Check{Name: "memory", Status: "note",
 			Detail: "this system does not tell how much there is"})
 		return
 	}
-	d.Memory = &memory
+	d.Memory = &m
 	c := Check{Name: "memory", Status: "ok", Detail: fmt.Sprintf("%s available of %s",
-		cli.BytesText(memory.Available), cli.BytesText(memory.Total))}
-	if memory.Limit > 0 {
-		c.Detail += fmt.Sprintf(", limited to %s by a control group", cli.BytesText(memory.Limit))
+		cli.BytesText(m.Available), cli.BytesText(m.Total))}
+	if m.Limit > 0 {
+		c.Detail += fmt.Sprintf(", limited to %s by a control group", cli.BytesText(m.Limit))
 	}
-	if memory.Available < lowMemory {
+	if m.Available < lowMemory {
 		c.Status = "note"
 		c.Remedy = "only small models fit: close other programs, or raise the limit of the container"
 	}

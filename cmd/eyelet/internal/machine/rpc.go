@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/memory"
 	"github.com/eyelet-engine/eyelet/cgo/rpc"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
@@ -127,7 +128,7 @@ func (o *rpcOptions) limit(lent []ggml.Device) (uint64, error) {
 			return 0, nil
 		}
 	}
-	m, ok := cli.ReadMemory(cli.SystemRoot())
+	m, ok := memory.Read()
 	if !ok {
 		return lent[0].MemoryTotal, nil
 	}
