@@ -142,14 +142,11 @@ func drawPictures(cmd *cobra.Command, o *drawOptions) error {
 	}
 	w := cli.StartProgress(cmd.ErrOrStderr(), "loading "+cli.Printable(model.Name), o.quiet)
 	start := time.Now()
-	var stage draw.Stage
+	stop := giveBack()
 	drawn, err := program.Draw(cmd.Context(), model, &o.request, func(p draw.Progress) {
 		w.Set(progressText(p, model.Name))
-		if p.Stage != stage { // what the last one took is not needed in the next
-			stage = p.Stage
-			giveBack()
-		}
 	})
+	stop()
 	w.Done()
 	if err != nil {
 		return err

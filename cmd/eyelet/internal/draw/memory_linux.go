@@ -10,26 +10,52 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// giveBack gives memory back that this process does not need while its child computes: what the
-// garbage collector can free, and the pages of the program's own file, which come back from the
-// file when they are used again. The program has large tables, and has touched some 50 MB of its
-// file when it starts a child; they count as its memory until the system is short of it. A page
-// that is touched brings others back, of some systems 2 MiB, so this is the last to be done before
-// waiting.
-func giveBack() {
-	list := clean()
+// giveBackEvery is how often memory is given back: what comes of the child, and the runtime now and
+// then, brings some of it in again.
+const giveBackEvery = 2 * time.Second
+
+// giveBack gives memory back, until the returned function is called, that this process does not
+// need while its child computes: what the garbage collector can free, and the pages of the
+// program's own file, which come back from the file when they are used again. The program has large
+// tables, and has touched some 50 MB of its file when it starts a child; they count as its memory
+// until the system is short of it.
+func giveBack() (stop func()) {
 	debug.FreeOSMemory()
-	for _, m := range list {
+	done := make(chan struct{})
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		ticks := time.NewTicker(giveBackEvery)
+		defer ticks.Stop()
+		for {
+			dropPages()
+			select {
+			case <-ticks.C:
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		close(done)
+		ended.Wait()
+	}
+}
+
+// dropPages takes the pages of the program's file out of memory. A page that is touched again
+// brings others with it, on some systems 2 MiB of them.
+func dropPages() {
+	for _, m := range clean() {
 		// An error leaves the pages where they are, which harms nothing.
 		_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.start, m.end-m.start, unix.MADV_DONTNEED)
 	}
 }
 
-// clean are the mappings that can be given back.
+// clean are the mappings that can be dropped.
 var clean = sync.OnceValue(func() []mapping {
 	f, err := os.Open("/proc/self/smaps")
 	if err != nil {

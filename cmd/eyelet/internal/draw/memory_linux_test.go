@@ -11,18 +11,18 @@ import (
 	"testing"
 )
 
-// TestGivenBackPagesReadAsBefore reads all that is given back before and after: the bytes are the
-// same, and less was in memory meanwhile. How much less, the system says by how many pages it
-// brings back with one.
-func TestGivenBackPagesReadAsBefore(t *testing.T) {
+// TestDroppedPagesReadAsBefore reads all that is dropped before and after: the bytes are the same,
+// and less was in memory meanwhile. How much less, the system says by how many pages it brings back
+// with one.
+func TestDroppedPagesReadAsBefore(t *testing.T) {
 	smaps, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer smaps.Close()
-	mappings := ownPages(smaps, reflect.ValueOf(giveBack).Pointer())
+	mappings := ownPages(smaps, reflect.ValueOf(dropPages).Pointer())
 	if len(mappings) < 2 { // code and constants
-		t.Fatalf("%d mappings can be given back", len(mappings))
+		t.Fatalf("%d mappings can be dropped", len(mappings))
 	}
 	read := func() (sum [sha256.Size]byte) {
 		memory, err := os.Open("/proc/self/mem")
@@ -42,7 +42,7 @@ func TestGivenBackPagesReadAsBefore(t *testing.T) {
 	}
 	want := read()
 	before := filePages(t)
-	giveBack()
+	dropPages()
 	after := filePages(t)
 	if read() != want {
 		t.Error("the program reads as another one")

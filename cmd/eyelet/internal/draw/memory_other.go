@@ -5,4 +5,7 @@ package draw
 import "runtime/debug"
 
 // giveBack gives memory back that this process does not need while its child computes.
-func giveBack() { debug.FreeOSMemory() }
+func giveBack() (stop func()) {
+	debug.FreeOSMemory()
+	return func() {}
+}

@@ -317,7 +317,11 @@ func (o *quantizeOptions) language(cmd *cobra.Command, f *gguf.File, q *Quantiza
 		return err
 	}
 	o.warnOverlaps(cmd.ErrOrStderr(), f, p.TensorTypes)
-	q.record(strings.ToUpper(o.typ), plan)
+	name := strings.ToUpper(o.typ)
+	if !p.Copy { // perhaps a number, or short for another
+		name = nameOf(p.Type)
+	}
+	q.record(name, plan)
 	if o.dryRun {
 		return nil
 	}
