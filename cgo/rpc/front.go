@@ -23,8 +23,8 @@ type Front struct {
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Memory is the most bytes that a client may allocate; 0 means no limit but the device's.
 	Memory uint64
-	// Advise has the worker compute as a client has chosen, [ggml.Choices] as JSON; nil for a worker
-	// that knows no such thing.
+	// Advise has the worker compute as a client has chosen, [ggml.Choices] as JSON; nil for a
+	// worker that knows no such thing.
 	Advise func(choices []byte) error
 	// Event is called with what happens to a client, on the goroutine that serves it. The error is
 	// why a connection ended, nil if the client ended it.

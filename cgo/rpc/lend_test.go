@@ -74,8 +74,9 @@ func newProduct(t *testing.T, device *ggml.Device, kind ggml.Type, weights []byt
 	t.Cleanup(b.Close)
 	s := b.NewStore(3, true)
 	t.Cleanup(s.Close)
-	p := product{b, s.Tensor(kind, productIn, productOut), s.Tensor(ggml.F32, productIn, productRows),
-		s.Tensor(ggml.F32, productOut, productRows)}
+	p := product{b: b, w: s.Tensor(kind, productIn, productOut),
+		x:   s.Tensor(ggml.F32, productIn, productRows),
+		out: s.Tensor(ggml.F32, productOut, productRows)}
 	if err := s.Alloc(); err != nil {
 		t.Fatal(err)
 	}

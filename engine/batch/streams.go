@@ -290,8 +290,8 @@ func (q *Queue) resultMessage(batch string, r stored) (m *nats.Msg, release func
 	if release, err = q.reserve(len(data), what); err != nil {
 		return nil, nil, err
 	}
-	return &nats.Msg{Subject: resultSubject + batch + "." + hashOf(r.CustomID), Data: data}, release,
-		nil
+	m = &nats.Msg{Subject: resultSubject + batch + "." + hashOf(r.CustomID), Data: data}
+	return m, release, nil
 }
 
 // hint tells the submitter of a batch which items have their results now, and which of these are

@@ -4,17 +4,17 @@
 //	go run ./scripts/bench-batch                 # queue: 10,000 pictures through the embedded queue and without one, in turns
 //	go run ./scripts/bench-batch -mode workers   # two workers pinned to a core each, against one pinned to one core
 //
-//	go run ./scripts/bench-batch -mode memory -items 20000   # what "eyelet batch" has in memory, as it goes
+//	go run ./scripts/bench-batch -mode memory -items 20000   # what "eyelet batch" has in memory
 //	go run ./scripts/bench-batch -mode sizing -model M.gguf -mmproj P.gguf -items 32   # pictures and tokens a day
 //
 // "queue" asks the same in portions, by turns through the queue and past it, in one process and
 // with the same model, and prints the ratio of the throughputs and how much memory the process took
 // after each portion. What is in memory does not depend on speed, and may be measured on a busy
-// machine: "memory" measures it of the program itself. "workers" runs build/bin/eyelet, or what -eyelet names, as a queue, workers
-// and submitter of their own, on Linux. Submitter and queue have the cores of the workers and no
-// others, so that one worker shares its core with them as two do; what each of them computed is
-// printed. "sizing" runs "eyelet batch" over photos of -size pixels that are new to it. Run all but
-// "memory" on a quiet machine.
+// machine: "memory" measures it of the program itself. "workers" runs build/bin/eyelet, or what
+// -eyelet names, as a queue, workers and submitter of their own, on Linux. Submitter and queue have
+// the cores of the workers and no others, so that one worker shares its core with them as two do;
+// what each of them computed is printed. "sizing" runs "eyelet batch" over photos of -size pixels
+// that are new to it. Run all but "memory" on a quiet machine.
 package main
 
 import (

@@ -91,7 +91,8 @@ func (r *batchRun) sample() (DryReport, error) {
 	ask := func(items []batch.Item, write func(batch.Result) error) (time.Duration, error) {
 		began := time.Now()
 		_, err := batch.Local{Items: itemsOf(items), Resolve: r.machine.server.Resolve,
-			Answer: r.machine.server.Answer, Parallel: r.o.spec.Parallel, Tries: 1}.Run(r.ctx, write)
+			Answer: r.machine.server.Answer, Parallel: r.o.spec.Parallel, Tries: 1,
+		}.Run(r.ctx, write)
 		return time.Since(began), err
 	}
 	// The first answer loads the model; it is asked for twice, so that the second tells what an

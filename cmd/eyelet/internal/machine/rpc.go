@@ -202,8 +202,8 @@ func (o *rpcOptions) serve(cmd *cobra.Command) error {
 	if o.trust {
 		say("whoever reaches this address can read what others compute here, use up this machine, and perhaps run code on it")
 	}
-	front := rpc.Front{Dial: w.dial, Memory: limit, Advise: w.advise, Event: func(client net.Addr, event rpc.Event,
-		err error) {
+	front := rpc.Front{Dial: w.dial, Memory: limit, Advise: w.advise}
+	front.Event = func(client net.Addr, event rpc.Event, err error) {
 		switch {
 		case err != nil:
 			say("%s %s: %s", client, event, cli.Describe(err))
@@ -212,7 +212,7 @@ func (o *rpcOptions) serve(cmd *cobra.Command) error {
 		default:
 			slog.Info("rpc", "client", client.String(), "event", string(event))
 		}
-	}}
+	}
 	return front.Serve(ctx, listener)
 }
 
