@@ -90,9 +90,10 @@ func TestPagesAndFramesAreThoseOfPillow(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if h, err := f.Header(t.Context(), i, nil, false); err != nil || h.W != want.W ||
-						h.H != want.H || h.Bytes < int64(len(p.Pix)) || p.W != want.W ||
-						p.H != want.H || p.OriginalW != want.W {
+					h, err := f.Header(t.Context(), i, nil, false)
+					if err != nil || h.W != want.W || h.H != want.H ||
+						h.Bytes < int64(len(p.Pix)) || p.W != want.W || p.H != want.H ||
+						p.OriginalW != want.W {
 						t.Fatalf("page %d: %d x %d decoded, %+v stated (%v), want %d x %d", i, p.W,
 							p.H, h, err, want.W, want.H)
 					}

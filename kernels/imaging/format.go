@@ -19,7 +19,8 @@ type format struct {
 	name string
 	// match looks at the first bytes of the file.
 	match func(head []byte) bool
-	// size reads the picture's size from the header without decoding it; nil where the machine does.
+	// size reads the picture's size from the header without decoding it; nil where the machine
+	// does.
 	size func(data []byte) (w, h int, err error)
 	// decode returns the first, or only, frame, as it is stored, over the background.
 	decode func(data []byte, opt Options) (*RGB, error)

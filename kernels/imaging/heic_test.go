@@ -216,7 +216,8 @@ func TestHEICGridsCropsAndTurnsAreDecoded(t *testing.T) {
 		} else if m.W != c.w || m.H != c.h {
 			t.Errorf("%s: got %d x %d pixels, want %d x %d", c.name, m.W, m.H, c.w, c.h)
 		}
-		if h, err := ReadHeader(t.Context(), c.file, Options{}); err != nil || h.W != c.w || h.H != c.h {
+		h, err := ReadHeader(t.Context(), c.file, Options{})
+		if err != nil || h.W != c.w || h.H != c.h {
 			t.Errorf("%s: the header says %d x %d pixels (%v), want %d x %d", c.name, h.W, h.H, err,
 				c.w, c.h)
 		}

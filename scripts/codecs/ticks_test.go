@@ -81,7 +81,8 @@ func TestTicksComeAfterSoManyRounds(t *testing.T) {
 		for _, interval := range []int32{1, 63, 64, 100, 8191, 8192, 1 << 20} {
 			got, ticks, err := run(t, call, 20_000, interval, 1<<30)
 			if want := 20_000 / int(interval); got != 20_000 || ticks != want || err != nil {
-				t.Errorf("every %d: %d, %d ticks instead of %d, %v", interval, got, ticks, want, err)
+				t.Errorf("every %d: %d, %d ticks instead of %d, %v", interval, got, ticks, want,
+					err)
 			}
 		}
 	}

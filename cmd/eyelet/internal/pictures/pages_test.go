@@ -34,7 +34,8 @@ func TestPagesAndTimesAreRead(t *testing.T) {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"x", "-1", "1:60", "9999999:00:00", "1:2:3:4", "NaN", "1e99", "-1s"} {
+	for _, text := range []string{"x", "-1", "1:60", "9999999:00:00", "1:2:3:4", "NaN", "1e99",
+		"-1s"} {
 		if got, err := clock("--from", text); err == nil {
 			t.Errorf("%q: %v", text, got)
 		}
