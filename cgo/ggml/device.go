@@ -4,10 +4,7 @@ package ggml
 import "C"
 
 import (
-	"errors"
 	"slices"
-	"strings"
-	"sync"
 	"unsafe"
 )
 
@@ -68,39 +65,6 @@ type Remote interface {
 	Err() error
 	// Advise has the server compute as this process does, if it is an Eyelet that can.
 	Advise(c Choices)
-}
-
-// losses are why devices of this machine can compute nothing any more, by their ggml_backend_dev_t.
-var losses sync.Map
-
-// NoteLoss notes that devices of this machine have failed for good, where an exception says so in
-// the words of Vulkan's C++ binding: with which of them it happened is not told. Drivers do not
-// give a lost device back to the process that had it, and ggml's backends do not ask for another.
-func NoteLoss(devices []Device, exception string) {
-	for _, d := range devices {
-		if d.Remote == nil && strings.Contains(exception, "ErrorDeviceLost") {
-			losses.LoadOrStore(d.dev, errors.New(exception))
-		}
-	}
-}
-
-// LostHere tells whether a device of this machine is lost. What libllama and libmtmd have there is
-// not freed any more: they wait for the device in destructors, out of which an exception ends the
-// process.
-func LostHere(devices []Device) bool {
-	return slices.ContainsFunc(devices, func(d Device) bool {
-		return d.Remote == nil && d.Lost() != nil
-	})
-}
-
-// Lost returns why nothing can be computed on the device any more, nil while something can.
-func (d Device) Lost() error {
-	if d.Remote != nil {
-		return d.Remote.Err()
-	}
-	err, _ := losses.Load(d.dev)
-	lost, _ := err.(error)
-	return lost
 }
 
 // DeviceCaps tells what a device supports (ggml_backend_dev_caps).

@@ -175,7 +175,7 @@ func newContext(model *Model, p ContextParams) (*Context, error) {
 		if !bool(ok) {
 			err = fmt.Errorf("%w: %s", err, eb.String())
 		}
-		return nil, logged.Wrap(err)
+		return nil, full(model.gpus, logged.Wrap(err))
 	}
 	logged.Stop()
 	ctx := &Context{c: out, model: model, params: p, abort: flag, steps: steps,

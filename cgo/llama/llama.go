@@ -30,6 +30,9 @@ var (
 	// ErrAborted is returned by Decode when it was stopped by its context.Context. Micro-batches
 	// (NUBatch tokens each) that had finished stay in the cache: ask Memory.SeqPosMax.
 	ErrAborted = errors.New("llama: aborted")
+	// ErrDeviceFull is returned by LoadModel and NewContext when a device has no memory for what
+	// was to lie there.
+	ErrDeviceFull = errors.New("llama: a device has no memory left")
 	// ErrDeviceLost is returned by all that computes or reads what was computed once a device of
 	// the model has failed. The model can do nothing more but close.
 	ErrDeviceLost = errors.New("llama: a device is lost")

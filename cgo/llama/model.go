@@ -159,12 +159,12 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 		}
 		return nil, fmt.Errorf("%w while %s was loaded", lost, path)
 	case !bool(ok):
-		return nil, logged.Wrap(fmt.Errorf("llama: load %s: %s", path, eb.String()))
+		return nil, full(gpus, logged.Wrap(fmt.Errorf("llama: load %s: %s", path, eb.String())))
 	case out == nil && ctx.Err() != nil:
 		logged.Stop()
 		return nil, fmt.Errorf("llama: load %s: %w", path, ctx.Err())
 	case out == nil:
-		return nil, logged.Wrap(fmt.Errorf("llama: cannot load %s", path))
+		return nil, full(gpus, logged.Wrap(fmt.Errorf("llama: cannot load %s", path)))
 	}
 	logged.Stop()
 	m := &Model{c: out, path: path, only: params.VocabOnly, gpus: gpus, mixed: mixed}
@@ -183,6 +183,18 @@ func (m *Model) Lost() error {
 		return *err
 	}
 	return nil
+}
+
+// noMemory is how libllama, ggml's backends and Vulkan's C++ binding say that memory ran out.
+var noMemory = regexp.MustCompile(`(?i)allocat|out ?of ?(device|host)? ?memory`)
+
+// full returns err, as an ErrDeviceFull if it tells of memory that could not be had, and devices
+// were to take some.
+func full(devices []ggml.Device, err error) error {
+	if len(devices) == 0 || !noMemory.MatchString(err.Error()) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrDeviceFull, err)
 }
 
 // lostDevice finds a device that is lost.
