@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -211,21 +212,30 @@ func TestAProjectorGoesToTheModelOfItsName(t *testing.T) {
 }
 
 func TestNumbersOfParametersAsOthersWriteThem(t *testing.T) {
-	p, err := parseParams(
+	p, err := ParseParams(
 		[]byte(`{"top_k": 5.0, "num_ctx": "4096", "temperature": "0.5", "seed": "9007199254740993", "num_predict": "-1", "stop": "END", "min_p": null, "use_mmap": true}`))
 	if err != nil || *p.TopK != 5 || *p.Context != 4096 || *p.Temperature != 0.5 ||
 		*p.Seed != 9007199254740993 || *p.MaxTokens != -1 || p.Stop[0] != "END" || p.MinP != nil {
 		t.Errorf("%+v, %v", p, err)
 	}
 	for _, text := range []string{`{"top_k": 5.5}`, `{"num_ctx": "many"}`, `{"seed": []}`,
-		`{"top_p": "NaN"}`, `{"stop": {"a": 1}}`, `{"num_ctx": 1e300}`, `[]`} {
-		if _, err := parseParams([]byte(text)); !errors.Is(err, ErrManifest) {
+		`{"top_p": "NaN"}`, `{"stop": {"a": 1}}`, `{"num_ctx": 1e300}`, `[]`,
+		`{"num_gpu": 1.5}`, `{"device": 7}`, `{"tensor_split": "3,x"}`, `{"tensor_split": [-1]}`,
+		`{"tensor_split": "Inf"}`, `{"tensor_split": ""}`} {
+		if _, err := ParseParams([]byte(text)); !errors.Is(err, ErrManifest) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	full := Params{Stop: []string{"a"}}
+	placed, err := ParseParams([]byte(`{"num_gpu": "-1", "tensor_split": [3, 1], "device": "a"}`))
+	if err != nil || *placed.NumGPU != -1 || !slices.Equal(placed.TensorSplit, Shares{3, 1}) ||
+		*placed.Device != "a" || placed.VisionDevice != nil {
+		t.Errorf("%+v, %v", placed, err)
+	}
+	device := "Vulkan0"
+	full := Params{Stop: []string{"a"}, Device: &device, TensorSplit: Shares{3, 0.5}}
 	data, err := json.Marshal(full)
-	if back, backErr := parseParams(data); err != nil || backErr != nil || back.Stop[0] != "a" {
+	if back, backErr := ParseParams(data); err != nil || backErr != nil ||
+		!reflect.DeepEqual(back, full) {
 		t.Errorf("%+v, %v, %v", back, err, backErr)
 	}
 }

@@ -2,14 +2,15 @@ package store
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
 )
 
-// Params are the sampling parameters that a manifest recommends, in Ollama's names. Nil is what it
-// does not mention.
+// Params are the sampling parameters that a manifest recommends, and where it wants the model to
+// lie, in Ollama's names. Nil is what it does not mention.
 type Params struct {
 	Temperature      *float32 `json:"temperature,omitempty"`
 	TopK             *int     `json:"top_k,omitempty"`
@@ -24,12 +25,48 @@ type Params struct {
 	Context          *int     `json:"num_ctx,omitempty"`
 	MaxTokens        *int     `json:"num_predict,omitempty"` // negative for no limit
 	Stop             []string `json:"stop,omitempty"`
+
+	// NumGPU is how many layers lie on devices: negative for all that there is room for.
+	NumGPU *int `json:"num_gpu,omitempty"`
+	// Device names the devices for layers, TensorSplit the share of each, and VisionDevice the one
+	// for the vision tower, as engine.ModelSpec does. Ollama has no such parameters.
+	Device       *string `json:"device,omitempty"`
+	TensorSplit  Shares  `json:"tensor_split,omitempty"`
+	VisionDevice *string `json:"vision_device,omitempty"`
 }
 
-// parseParams reads a blob of type MediaParams. Other programs write numbers as 5.0 and as "4096",
+// Shares are in what proportion devices get layers. As text, there are commas between them: "3,1".
+type Shares []float32
+
+// ParseShares reads shares. Each is a number from 0 up.
+func ParseShares(text string) (s Shares, err error) {
+	const most = 256 // devices
+	for part := range strings.SplitSeq(text, ",") {
+		x, err := strconv.ParseFloat(strings.TrimSpace(part), 32)
+		if err != nil || math.IsInf(x, 0) || !(x >= 0) || len(s) == most {
+			return nil, errors.New("give a number for each device, as 3,1")
+		}
+		s = append(s, float32(x))
+	}
+	return s, nil
+}
+
+// String implements fmt.Stringer.
+func (s Shares) String() string {
+	texts := make([]string, len(s))
+	for i, x := range s {
+		texts[i] = strconv.FormatFloat(float64(x), 'g', -1, 32)
+	}
+	return strings.Join(texts, ",")
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Shares) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// ParseParams reads a blob of type MediaParams. Other programs write numbers as 5.0 and as "4096",
 // and one text where a list is meant: what has one meaning is taken. Parameters that this package
 // does not know are of no matter.
-func parseParams(data []byte) (p Params, err error) {
+func ParseParams(data []byte) (p Params, err error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(data, &all); err != nil {
 		return Params{}, fmt.Errorf("store: %w: parameters: %w", ErrManifest, err)
@@ -40,7 +77,8 @@ func parseParams(data []byte) (p Params, err error) {
 		"repeat_penalty": &p.RepeatPenalty, "repeat_last_n": &p.RepeatLastN,
 		"frequency_penalty": &p.FrequencyPenalty,
 		"presence_penalty":  &p.PresencePenalty, "seed": &p.Seed, "num_ctx": &p.Context,
-		"num_predict": &p.MaxTokens, "stop": &p.Stop,
+		"num_predict": &p.MaxTokens, "stop": &p.Stop, "num_gpu": &p.NumGPU, "device": &p.Device,
+		"tensor_split": &p.TensorSplit, "vision_device": &p.VisionDevice,
 	} {
 		raw, ok := all[name]
 		if !ok || string(raw) == "null" {
@@ -76,6 +114,18 @@ func setParam(field any, raw json.RawMessage) error {
 			return err
 		}
 		*field = &n
+	case **string:
+		var v string
+		if err := json.Unmarshal(raw, &v); err != nil {
+			return fmt.Errorf("%.40s is no text", raw)
+		}
+		*field = &v
+	case *Shares:
+		v, err := ParseShares(strings.Trim(paramText(raw), "[]")) // or a list of JSON's
+		if err != nil {
+			return fmt.Errorf("%.40s are no shares: %w", raw, err)
+		}
+		*field = v
 	case *[]string:
 		var one string
 		if json.Unmarshal(raw, &one) == nil {

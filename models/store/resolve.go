@@ -92,7 +92,7 @@ func (r *Resolved) readTexts() error {
 		case MediaLicense:
 			r.Licenses = append(r.Licenses, string(data))
 		case MediaParams:
-			if r.Params, err = parseParams(data); err != nil {
+			if r.Params, err = ParseParams(data); err != nil {
 				return fmt.Errorf("%w (%s)", err, r.Name)
 			}
 		}

@@ -3,12 +3,14 @@ package cli
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/models/store"
 )
 
 // AddPlacementFlags adds the flags that say where a model lies.
@@ -23,6 +25,12 @@ func AddPlacementFlags(f *pflag.FlagSet, spec *engine.ModelSpec) {
 		"", "GPU that runs the vision tower; none or cpu for the CPU; auto for what is faster here, measured once (default: auto)")
 	f.Var((*layerCount)(&spec.GPULayers), "gpu-layers",
 		"layers to place on GPUs: a number, all, or none, with which no GPU computes anything")
+}
+
+// PlacementGiven reports whether a flag says where the model lies, be it what holds anyway.
+func PlacementGiven(f *pflag.FlagSet) bool {
+	return slices.ContainsFunc([]string{"device", "rpc", "tensor-split", "vision-device",
+		"gpu-layers"}, f.Changed)
 }
 
 // layerCount is ModelSpec.GPULayers as a flag: numbers as llama.cpp takes them.
@@ -64,24 +72,12 @@ type shares []float32
 
 // Set implements pflag.Value.
 func (s *shares) Set(text string) error {
-	*s = nil
-	for part := range strings.SplitSeq(text, ",") {
-		x, err := strconv.ParseFloat(strings.TrimSpace(part), 32)
-		if err != nil || math.IsInf(x, 0) || !(x >= 0) {
-			return fmt.Errorf("give a number for each device, as 3,1")
-		}
-		*s = append(*s, float32(x))
-	}
-	return nil
+	parsed, err := store.ParseShares(text)
+	*s = shares(parsed)
+	return err
 }
 
-func (s *shares) String() string {
-	texts := make([]string, len(*s))
-	for i, x := range *s {
-		texts[i] = strconv.FormatFloat(float64(x), 'g', -1, 32)
-	}
-	return strings.Join(texts, ",")
-}
+func (s *shares) String() string { return store.Shares(*s).String() }
 
 // Type implements pflag.Value.
 func (s *shares) Type() string { return "SHARES" }
