@@ -29,7 +29,8 @@ const (
 // scheduler keeps count. It implements [sched.Drafter].
 type drafter struct {
 	lm     *llama.Model
-	lender *Model // whose lm is; nil if it is the drafter's own
+	lender *Model        // whose lm is; nil if it is the drafter's own
+	shares []DeviceShare // of its own lm, on devices
 	lc     *llama.Context
 	batch  *llama.Batch
 	most   int // tokens of the vocabulary that both models have
@@ -64,9 +65,18 @@ func (d *drafter) open(ctx context.Context, spec ModelSpec, lm *llama.Model, e *
 	if spec.RPC != "" {
 		load.Device = ""
 	}
+	load.Model, load.Context, load.Notice = spec.Draft, nCtx, spec.Notice
 	params, err := load.modelParams(ctx)
 	if err != nil {
 		return err
+	}
+	placed, loaded, err := deviceClaims.place(&load, params.Devices)
+	if err != nil {
+		return err
+	}
+	defer func() { loaded(err == nil) }()
+	if placed.apply(&load, &params); placed != nil {
+		d.shares = placed.shares
 	}
 	if d.lm, err = llama.LoadModel(ctx, spec.Draft, params); err != nil {
 		if ctx.Err() != nil {

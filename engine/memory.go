@@ -13,10 +13,22 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// Memory estimates the bytes of memory that a model takes once it is loaded, without what lies in
-// that of devices: its files, its KV cache, the buffers that it computes in, and the pictures that
-// are decoded for it. Errors are those of its files and options.
+// Memory estimates the bytes of memory that a model takes once it is loaded, without what would lie
+// in that of devices now: its files, its KV cache, the buffers that it computes in, and the
+// pictures that are decoded for it. Errors are those of its files and options.
 func (spec *ModelSpec) Memory() (int64, error) {
+	elsewhere, err := spec.onDevices()
+	if err != nil {
+		return 0, err
+	}
+	return spec.memory(elsewhere)
+}
+
+// Memory is ModelSpec.Memory for where the model lies.
+func (m *Model) Memory() int64 { return m.memory }
+
+// memory is Memory with shares of the model in the memory of devices.
+func (spec *ModelSpec) memory(elsewhere []DeviceShare) (int64, error) {
 	params, err := spec.contextParams()
 	if err != nil {
 		return 0, err
@@ -32,11 +44,6 @@ func (spec *ModelSpec) Memory() (int64, error) {
 		}
 		total += beside
 	}
-	elsewhere, err := spec.onDevices()
-	if err != nil {
-		return 0, err
-	}
-	total = max(total-float64(elsewhere), 0)
 	if spec.Draft != "" {
 		draft, err := languageBytes(spec.Draft, params.NCtx, ggml.F16, ggml.F16)
 		if err != nil {
@@ -49,7 +56,15 @@ func (spec *ModelSpec) Memory() (int64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
 		}
-		total += float64(info.Size()) + float64(cmp.Or(spec.DecodeBytes, media.DefaultDecodeBytes))
+		total += float64(info.Size())
+	}
+	for _, s := range elsewhere {
+		if !s.Shared {
+			total -= float64(s.Bytes)
+		}
+	}
+	if total = max(total, 0); spec.Projector != "" {
+		total += float64(cmp.Or(spec.DecodeBytes, media.DefaultDecodeBytes))
 	}
 	if !(total < math.MaxInt64/2) { // or NaN
 		return 0, fmt.Errorf("%w: by what %s says of itself, it would take %.3g bytes of memory",

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -118,6 +119,9 @@ type ModelSpec struct {
 	// Progress is called while the model loads, with a fraction from 0 to 1.
 	Progress func(fraction float64)
 
+	// the model's own parameters say where it lies
+	byManifest bool
+	fewer      bool // GPULayers is less than what was tried before
 	// entries that libllama computes at once; 0 means its own default. Tests learn from it what the
 	// shape of a batch changes
 	microBatch int
@@ -149,6 +153,7 @@ type Model struct {
 	engine *Engine
 	spec   ModelSpec // as Load was given it
 	info   Info
+	memory int64 // what Memory says
 	load   time.Duration
 
 	lm          *llama.Model
@@ -207,12 +212,17 @@ func (e *Engine) Load(ctx context.Context, spec ModelSpec) (*Model, error) {
 		return nil, err
 	}
 	defer e.loading.Done()
-	m := &Model{engine: e, spec: spec, exactImages: spec.ExactImages, maxGap: cmp.Or(spec.MaxGap,
-		sched.DefaultMaxGap), embedding: make(chan struct{}, 1), queue: cmp.Or(spec.Queue,
-		sched.DefaultQueue), scoring: make(chan struct{}, 1)}
-	m.closed, m.end = context.WithCancelCause(context.Background())
-	if err := m.open(ctx, spec); err != nil {
-		_ = m.free()
+	m, err := e.load(ctx, spec)
+	for fewer := spec; err != nil && fewer.takeFewer(m, err); {
+		if m, err = e.load(ctx, fewer); err == nil {
+			fewer.sayFewer(m)
+		}
+	}
+	if err != nil {
+		if spec.byManifest && errors.Is(err, ErrDevice) {
+			err = fmt.Errorf("by its parameters (num_gpu, device, tensor_split, vision_device), "+
+				"%s cannot be placed here: %w", baseName(spec.Model), err)
+		}
 		return nil, err
 	}
 	m.load = time.Since(start)
@@ -221,6 +231,20 @@ func (e *Engine) Load(ctx context.Context, spec ModelSpec) (*Model, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// load opens a model as spec says. With an error, the model is closed, and tells no more than where
+// it was to lie.
+func (e *Engine) load(ctx context.Context, spec ModelSpec) (*Model, error) {
+	m := &Model{engine: e, spec: spec, exactImages: spec.ExactImages, maxGap: cmp.Or(spec.MaxGap,
+		sched.DefaultMaxGap), embedding: make(chan struct{}, 1), queue: cmp.Or(spec.Queue,
+		sched.DefaultQueue), scoring: make(chan struct{}, 1)}
+	m.closed, m.end = context.WithCancelCause(context.Background())
+	err := m.open(ctx, spec)
+	if err != nil {
+		_ = m.free()
+	}
+	return m, err
 }
 
 // noContext is why a context could not be made: the model's fault, unless the caller gave up.
@@ -232,7 +256,7 @@ func noContext(ctx context.Context, err error) error {
 }
 
 // open loads the parts in the order in which mistakes are cheapest to find.
-func (m *Model) open(ctx context.Context, spec ModelSpec) error {
+func (m *Model) open(ctx context.Context, spec ModelSpec) (err error) {
 	if spec.Model == "" {
 		return fmt.Errorf("%w: no model file given", ErrModelFile)
 	}
@@ -262,17 +286,21 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 	if err != nil {
 		return err
 	}
-	placed, err := spec.place(load.Devices)
+	placed, loaded, err := deviceClaims.place(&spec, load.Devices)
 	if err != nil {
 		return err
 	}
+	defer func() { loaded(err == nil) }()
 	if placed.apply(&spec, &load); placed != nil {
-		m.info.Devices = placed.shares
+		m.info.Devices = slices.Clone(placed.shares)
 	}
 	m.lm, err = llama.LoadModel(ctx, spec.Model, load)
 	if err != nil {
-		if ctx.Err() != nil || errors.Is(err, ErrDeviceLost) {
+		switch {
+		case ctx.Err() != nil || errors.Is(err, ErrDeviceLost):
 			return err
+		case errors.Is(err, llama.ErrDeviceFull):
+			return fmt.Errorf("%w: %w", ErrModel, err)
 		}
 		return fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
@@ -301,11 +329,18 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) error {
 			return err
 		}
 		m.draftsOnCPU.Store(!m.draft.lm.OnDevices())
+		for _, s := range m.draft.shares {
+			s.Layers = 0 // which are not the model's
+			m.addShare(s)
+		}
 	}
 	if err := m.openTemplate(spec); err != nil {
 		return err
 	}
 	m.describe(spec)
+	if m.memory, err = spec.memory(m.info.Devices); err != nil {
+		return err
+	}
 	return m.startScheduler(spec, params)
 }
 
@@ -499,6 +534,7 @@ func (m *Model) Close() error {
 		m.requests.Wait()
 		m.recall()
 		m.err = m.free()
+		deviceClaims.freed(m.info.Devices)
 		// only now: the engine's Close keeps the compute thread for models that it knows
 		m.engine.remove(m)
 	})

@@ -5,12 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/peers"
 )
 
@@ -161,9 +167,65 @@ func TestOnADeviceShippedAnswersAreTheSame(t *testing.T) {
 }
 
 func TestADeviceThatIsLostEndsItsRequests(t *testing.T) {
-	for _, late := range [][]string{nil, {"EYELET_TEST_LATE=1"}} { // in the middle of work
+	env, _, _ := peers.FaultyVulkan(t)
+	onLavapipe(t, "TestOnADeviceThatIsLost", env...)
+	if os.Getenv("EYELET_SLOW") != "" {
+		env, _, _ = peers.FaultyVulkan(t) // in the middle of work
+		onLavapipe(t, "TestOnADeviceThatIsLost", append(env, "EYELET_TEST_LATE=0")...)
+	}
+}
+
+func TestModelsOnADeviceThatWasLostUnnoticedAreClosed(t *testing.T) {
+	env, _, _ := peers.FaultyVulkan(t)
+	onLavapipe(t, "TestOnADeviceThatIsLostUnnoticed", append(env, "EYELET_TEST_LATE=0")...)
+	if os.Getenv("EYELET_SLOW") == "" {
+		return
+	}
+	for calls := 1; calls < 8; calls++ { // while they are closed, at one call after the other
 		env, _, _ := peers.FaultyVulkan(t)
-		onLavapipe(t, "TestOnADeviceThatIsLost", append(env, late...)...)
+		onLavapipe(t, "TestOnADeviceThatIsLostUnnoticed", append(env,
+			fmt.Sprintf("EYELET_TEST_LATE=%d", calls))...)
+	}
+}
+
+// Nobody uses the device between its loss and the end of the models there.
+func TestOnADeviceThatIsLostUnnoticed(t *testing.T) {
+	name, lost := device(t), os.Getenv("EYELET_TEST_LOST")
+	if lost == "" {
+		t.Skip("needs a device that fails on demand")
+	}
+	cpu := open(t, func(s *ModelSpec) { s.Device = NoDevice })
+	r := Request{Messages: []Message{User(Picture(picture(t, "shape-1.png")),
+		Text(" What is in this picture?"))}}
+	want := mustAsk(t, cpu, r).text
+	var models []*Model
+	for i := range 50 {
+		m, err := cpu.engine.Load(t.Context(), ModelSpec{Model: seedModel,
+			Projector: seedProjector, Device: name, Context: 256, Parallel: 1,
+			VisionDevice: []string{NoDevice, name}[i%2], GPULayers: []int{0, 3}[i/2%2]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		models = append(models, m)
+	}
+	if got := mustAsk(t, models[0], r).text; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if err := os.WriteFile(lost, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range models {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+		if i%10 == 0 {
+			if got := mustAsk(t, cpu, r).text; got != want {
+				t.Fatalf("%q, want %q", got, want)
+			}
+		}
+	}
+	if len(ggml.GPUs()) != 0 {
+		t.Error("a lost device is offered")
 	}
 }
 
@@ -216,6 +278,112 @@ func TestOnADeviceThatIsLost(t *testing.T) {
 	}
 }
 
+// Fifty programs of which each loses its device, or finds it full, at another moment: while models
+// answer there, read, encode, are loaded and closed.
+func TestADeviceFailsAtAnyMoment(t *testing.T) {
+	if os.Getenv("EYELET_SLOW") == "" {
+		t.Skip("minutes: set EYELET_SLOW=1")
+	}
+	for seed := range 50 {
+		env, _, _ := peers.FaultyVulkan(t)
+		env = append(env, fmt.Sprintf("EYELET_TEST_SEED=%d", seed))
+		if seed%4 == 0 {
+			env = append(env, fmt.Sprintf("EYELET_TEST_LATE=%d", seed/4))
+		}
+		onLavapipe(t, "TestOnADeviceThatFailsAtAMoment", env...)
+	}
+}
+
+func TestOnADeviceThatFailsAtAMoment(t *testing.T) {
+	name, lost, full := device(t), os.Getenv("EYELET_TEST_LOST"), os.Getenv("EYELET_TEST_FULL")
+	seed, err := strconv.Atoi(os.Getenv("EYELET_TEST_SEED"))
+	if err != nil {
+		t.Skip("needs a device that fails on demand, and a seed")
+	}
+	chance := rand.New(rand.NewPCG(uint64(seed), 0))
+	cpu := open(t, func(s *ModelSpec) { s.Device = NoDevice })
+	r := Request{Messages: []Message{User(Picture(picture(t, "shape-1.png")),
+		Text(" What is in this picture?"))}}
+	want := mustAsk(t, cpu, r).text
+	specs := []ModelSpec{{VisionDevice: NoDevice}, {VisionDevice: name}, {GPULayers: 3},
+		{Encoder: EncoderMtmd, VisionDevice: NoDevice}}
+	load := func(i int) (*Model, error) {
+		spec := specs[i]
+		spec.Model, spec.Projector, spec.Device, spec.Context = seedModel, seedProjector, name, 512
+		return cpu.engine.Load(t.Context(), spec)
+	}
+	var work sync.WaitGroup
+	var over atomic.Bool
+	ask := func(m *Model) error {
+		got, err := collect(t.Context(), m, r)
+		if err == nil && got.text != want {
+			t.Errorf("%q, want %q", got.text, want)
+		}
+		return err
+	}
+	for i := range specs {
+		m, err := load(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		idle := chance.IntN(3) == 0
+		work.Go(func() {
+			for !over.Load() && !idle {
+				if ask(m) != nil && m.Lost() != nil {
+					break
+				}
+			}
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	again := chance.IntN(len(specs))
+	work.Go(func() {
+		for !over.Load() {
+			m, err := load(again)
+			if err != nil {
+				continue
+			}
+			_ = ask(m)
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	time.Sleep(time.Duration(chance.IntN(500)) * time.Millisecond)
+	fails := lost
+	if seed%5 == 4 {
+		fails = full
+	}
+	if err := os.WriteFile(fails, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		if got := mustAsk(t, cpu, r).text; got != want {
+			t.Errorf("%q beside a device that failed, want %q", got, want)
+		}
+	}
+	over.Store(true)
+	work.Wait()
+	if got := mustAsk(t, cpu, r).text; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if fails == lost {
+		return
+	}
+	if err := os.Remove(full); err != nil {
+		t.Fatal(err)
+	}
+	m, err := load(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(m); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestADeviceWithoutMemoryEndsItsRequests(t *testing.T) {
 	env, _, _ := peers.FaultyVulkan(t)
 	onLavapipe(t, "TestOnADeviceWithoutMemory", env...)
@@ -230,15 +398,33 @@ func TestOnADeviceWithoutMemory(t *testing.T) {
 	r := Request{Messages: []Message{User(Picture(picture(t, "shape-1.png")),
 		Text(" What is in this picture?"))}}
 	want := mustAsk(t, cpu, r).text
+	said := ""
 	spec := ModelSpec{Model: seedModel, Projector: seedProjector, Device: name,
-		VisionDevice: NoDevice}
-	for range 50 {
+		VisionDevice: NoDevice, Notice: func(text string) { said = text }}
+	for i := range 50 {
 		if err := os.WriteFile(full, nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := cpu.engine.Load(t.Context(), spec); err == nil {
-			m.Close()
+		all := spec
+		if all.GPULayers = 99; i%5 == 0 {
+			all.GPULayers = 0
+		}
+		m, err := cpu.engine.Load(t.Context(), all)
+		switch {
+		case all.GPULayers == 99 && err == nil:
 			t.Fatal("a model was loaded where there is no memory")
+		case all.GPULayers == 99 && !errors.Is(err, llama.ErrDeviceFull):
+			t.Fatal(err)
+		case all.GPULayers == 0 && err != nil:
+			t.Fatal(err)
+		case all.GPULayers == 0:
+			if got := mustAsk(t, m, r).text; got != want || len(m.Info().Devices) != 0 ||
+				!strings.Contains(said, "no room for one of its layers") {
+				t.Errorf("%q on %v: %s", got, m.Info().Devices, said)
+			}
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 		if got := mustAsk(t, cpu, r).text; got != want {
 			t.Fatalf("%q, want %q", got, want)
@@ -251,8 +437,57 @@ func TestOnADeviceWithoutMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := mustAsk(t, m, r).text; got != want {
-		t.Errorf("%q, want %q", got, want)
+	if got := mustAsk(t, m, r).text; got != want || layersOf(m.Info().Devices) != 7 {
+		t.Errorf("%q on %v, want %q", got, m.Info().Devices, want)
+	}
+}
+
+func TestASmallDeviceGetsTheLayersThatItHasRoomFor(t *testing.T) {
+	env, _, _ := peers.FaultyVulkan(t)
+	onLavapipe(t, "TestOnASmallDevice", append(env, fmt.Sprintf("EYELET_TEST_MEMORY=%d",
+		smallDevice))...)
+}
+
+// smallDevice is how many bytes a device has that takes some layers of the built-in model, and not
+// all.
+const smallDevice = 12 << 20
+
+func TestOnASmallDevice(t *testing.T) {
+	name := device(t)
+	if os.Getenv("EYELET_TEST_MEMORY") == "" {
+		t.Skip("needs a device that is small")
+	}
+	r := Request{Messages: []Message{User(Picture(picture(t, "shape-1.png")),
+		Text(" What is in this picture?"))}}
+	cpu := open(t, func(s *ModelSpec) { s.Device = NoDevice })
+	want := mustAsk(t, cpu, r).text
+	var work sync.WaitGroup
+	var mu sync.Mutex
+	most := 0
+	for range 4 { // at once
+		work.Go(func() {
+			said := ""
+			m, err := cpu.engine.Load(t.Context(), ModelSpec{Model: seedModel,
+				Projector: seedProjector, Device: name, VisionDevice: NoDevice, Context: 512,
+				Notice: func(text string) { said = text }})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			layers := layersOf(m.Info().Devices)
+			if got := mustAsk(t, m, r).text; got != want || layers == 7 ||
+				!strings.Contains(said, "no room for") {
+				t.Errorf("%q with %v, want %q; %q", got, m.Info().Devices, want, said)
+			}
+			t.Log(said)
+			mu.Lock()
+			defer mu.Unlock()
+			most = max(most, layers)
+		})
+	}
+	work.Wait()
+	if most == 0 {
+		t.Error("no layer lies on the device")
 	}
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/store"
 )
 
 // DeviceShare is what of a model lies on a device beside the CPU, as far as can be told from its
@@ -26,18 +28,81 @@ type DeviceShare struct {
 	Shared bool `json:"shared,omitempty"`
 }
 
+// Placed reports whether the spec says anything of where the model is to lie.
+func (spec *ModelSpec) Placed() bool {
+	return spec.Device != "" || spec.RPC != "" || spec.GPULayers != 0 ||
+		spec.TensorSplit != nil || spec.VisionDevice != ""
+}
+
+// TakePlacement lets the model lie where its manifest wants it, unless the spec says anything of
+// that.
+func (spec *ModelSpec) TakePlacement(p store.Params) {
+	if spec.Placed() {
+		return
+	}
+	if p.NumGPU != nil {
+		spec.TakeLayers(*p.NumGPU)
+	}
+	if p.Device != nil {
+		spec.Device = *p.Device
+	}
+	if p.VisionDevice != nil {
+		spec.VisionDevice = *p.VisionDevice
+	}
+	spec.TensorSplit = p.TensorSplit
+	spec.byManifest = spec.Placed()
+}
+
+// TakeLayers sets GPULayers to a count as Ollama has it: negative for all that there is room for, 0
+// for none.
+func (spec *ModelSpec) TakeLayers(n int) {
+	switch spec.GPULayers = n; {
+	case n < 0:
+		spec.GPULayers = 0
+	case n == 0:
+		spec.GPULayers = -1
+	}
+}
+
+// Divisible reports whether there are devices that can take layers of the model.
+func (spec *ModelSpec) Divisible() bool {
+	if spec.RPC != "" {
+		return true
+	}
+	devices, err := spec.LayerDevices(context.Background())
+	return err != nil || len(devices) > 0 || devices == nil && len(llama.DefaultGPUs()) > 0
+}
+
 // placed is where the layers of a language model go.
 type placed struct {
 	shares []DeviceShare
 	layers int       // on devices, of all
 	all    int       // layers, the output included
 	split  []float32 // of layers, in proportion; nil for one device
-	own    int64     // bytes in memory that is not the system's
+	takes  []int64   // bytes of each device, those of a tower that may lie there among them
 }
 
-// place decides how many layers go to which device. It returns nil where none do, or where the file
-// does not say enough.
+// place decides how many layers go to which device, with the memory that is free by what devices
+// says. It returns nil where none do, or where the file does not say enough.
 func (spec *ModelSpec) place(devices []ggml.Device) (*placed, error) {
+	s, err := spec.size(devices)
+	if err != nil || s == nil {
+		return nil, err
+	}
+	return s.place(spec, s.devices), nil
+}
+
+// sized is how large a model is, by its files, and the devices that it is for.
+type sized struct {
+	*layers
+	devices []ggml.Device // one at least
+	onTower int           // which of them may run the vision tower; -1 for none
+	tower   int64         // bytes that the tower takes there
+}
+
+// size reads how large a model is; nil where no device takes layers, or where the file does not say
+// enough. Nil devices are all GPUs of this machine.
+func (spec *ModelSpec) size(devices []ggml.Device) (*sized, error) {
 	if devices == nil {
 		devices = llama.DefaultGPUs()
 	}
@@ -51,31 +116,39 @@ func (spec *ModelSpec) place(devices []ggml.Device) (*placed, error) {
 	if err != nil || l == nil {
 		return nil, err
 	}
+	s := &sized{layers: l, devices: devices, onTower: spec.onTower(devices)}
+	if s.onTower >= 0 {
+		s.tower = towerBytes(spec.Projector)
+	}
+	return s, nil
+}
+
+// place is ModelSpec.place on its devices, which say what memory is free.
+func (s *sized) place(spec *ModelSpec, devices []ggml.Device) *placed {
 	free := make([]int64, len(devices))
 	shares := make([]float64, len(devices))
+	known := false // how much memory there is
 	for i, d := range devices {
 		free[i] = int64(d.MemoryFree - d.MemoryFree/spare)
+		known = known || d.MemoryFree > 0 || d.MemoryTotal > 0
 		shares[i] = float64(d.MemoryFree)
 		if spec.TensorSplit != nil {
 			shares[i] = float64(spec.TensorSplit[i])
 		}
 	}
 	if !slices.ContainsFunc(shares, func(s float64) bool { return s > 0 }) {
-		for i := range shares { // nobody says how much memory there is
+		for i := range shares {
 			shares[i] = 1
 		}
 	}
-	if spec.TensorSplit == nil && !slices.ContainsFunc(free, func(n int64) bool { return n > 0 }) {
-		free = nil
+	if s.onTower >= 0 {
+		free[s.onTower] -= s.tower
 	}
-	if d := spec.onTower(devices); d >= 0 && free != nil {
-		free[d] -= towerBytes(spec.Projector)
-	}
-	p := &placed{all: len(l.layers), layers: len(l.layers)}
+	p := &placed{all: len(s.layers.layers), layers: len(s.layers.layers)}
 	if spec.GPULayers > 0 {
 		p.layers = min(spec.GPULayers, p.all)
-	} else if free != nil {
-		p.layers = l.most(free, shares)
+	} else if known {
+		p.layers = s.most(free, shares)
 	}
 	if len(devices) > 1 {
 		p.split = make([]float32, len(devices))
@@ -83,7 +156,11 @@ func (spec *ModelSpec) place(devices []ggml.Device) (*placed, error) {
 			p.split[i] = float32(s)
 		}
 	}
-	layers, bytes := l.divide(p.layers, shares)
+	layers, bytes := s.divide(p.layers, shares)
+	p.takes = slices.Clone(bytes)
+	if s.onTower >= 0 {
+		p.takes[s.onTower] += s.tower
+	}
 	for i, d := range devices {
 		if layers[i] == 0 {
 			continue
@@ -93,12 +170,9 @@ func (spec *ModelSpec) place(devices []ggml.Device) (*placed, error) {
 		if d.Remote != nil {
 			share.Server = d.Remote.Address()
 		}
-		if !share.Shared {
-			p.own += bytes[i]
-		}
 		p.shares = append(p.shares, share)
 	}
-	return p, nil
+	return p
 }
 
 // checkSplit finds mistakes in TensorSplit; nil devices are all GPUs of this machine.
@@ -242,17 +316,60 @@ func (p *placed) apply(spec *ModelSpec, to *llama.ModelParams) {
 	if p.layers == p.all || spec.GPULayers > 0 {
 		return
 	}
-	text := fmt.Sprintf("%d of %d layers of %s lie on %s, where there is no room for more; the CPU computes the others", p.layers, p.all, baseName(spec.Model), p)
 	if to.GPULayers = p.layers; p.layers == 0 {
 		to.GPULayers = llama.NoGPULayers
-		text = fmt.Sprintf("%s is computed on the CPU: the devices have no room for one of its layers", baseName(spec.Model))
 	}
-	spec.notice("%s", text)
+	spec.sayRoom(p.shares, p.all)
 }
 
-// String lists the devices that take layers.
-func (p *placed) String() string {
-	return listOf(p.shares, func(s DeviceShare) string { return s.Device })
+// sayRoom tells the user how many of all layers there was room for on devices.
+func (spec *ModelSpec) sayRoom(shares []DeviceShare, all int) {
+	layers := layersOf(shares)
+	if layers == 0 {
+		spec.notice("%s is computed on the CPU: the devices have no room for one of its layers",
+			baseName(spec.Model))
+		return
+	}
+	spec.notice("%d of %d layers of %s lie on %s, where there is no room for more; "+
+		"the CPU computes the others", layers, all, baseName(spec.Model), deviceNamesOf(shares))
+}
+
+// layersOf is how many layers lie on devices.
+func layersOf(shares []DeviceShare) (n int) {
+	for _, s := range shares {
+		n += s.Layers
+	}
+	return n
+}
+
+// takeFewer places fewer layers on devices than a model was to have there that found no room, and
+// reports whether that may help: the estimate was too small, or others were quicker. Of a number of
+// layers that was asked for, nothing is taken away.
+func (spec *ModelSpec) takeFewer(failed *Model, err error) bool {
+	layers := layersOf(failed.info.Devices)
+	if failed.spec.GPULayers != 0 && !spec.fewer || layers == 0 ||
+		!errors.Is(err, llama.ErrDeviceFull) {
+		return false
+	}
+	spec.fewer = true
+	if spec.GPULayers = layers - max(1, layers/4); spec.GPULayers == 0 {
+		spec.GPULayers = -1
+	}
+	return true
+}
+
+// sayFewer tells the user where the model lies after takeFewer.
+func (spec *ModelSpec) sayFewer(m *Model) {
+	all := 0
+	if l, err := spec.layout(); err == nil && l != nil {
+		all = len(l.layers)
+	}
+	spec.sayRoom(m.info.Devices, all)
+}
+
+// deviceNamesOf lists the devices that take layers.
+func deviceNamesOf(shares []DeviceShare) string {
+	return listOf(shares, func(s DeviceShare) string { return s.Device })
 }
 
 // deviceList names devices.
@@ -298,31 +415,47 @@ func (spec ModelSpec) Short() (names []string) {
 		return nil
 	}
 	devices, err := spec.gpus(context.Background())
-	if devices == nil {
-		devices = llama.DefaultGPUs()
-	}
-	if p, placeErr := spec.place(devices); err != nil || placeErr != nil || p == nil ||
-		p.layers == p.all {
+	if err != nil {
 		return nil
 	}
-	for _, d := range devices {
+	s, err := spec.size(devices)
+	if err != nil || s == nil {
+		return nil
+	}
+	if p := s.place(&spec, deviceClaims.now(s.devices)); p.layers == p.all {
+		return nil
+	}
+	for _, d := range s.devices {
 		names = append(names, d.Name)
 	}
 	return names
 }
 
-// onDevices is how many bytes of a model lie in memory that is not this system's.
-func (spec *ModelSpec) onDevices() (int64, error) {
+// onDevices returns what of a model would lie on devices.
+func (spec *ModelSpec) onDevices() ([]DeviceShare, error) {
 	if err := ggml.Load(); err != nil {
-		return 0, err
+		return nil, err
 	}
 	devices, err := spec.gpus(context.Background())
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	p, err := spec.place(devices)
 	if err != nil || p == nil {
-		return 0, err
+		return nil, err
 	}
-	return p.own, nil
+	return p.shares, nil
+}
+
+// addShare counts something more that lies on a device.
+func (m *Model) addShare(more DeviceShare) {
+	i := slices.IndexFunc(m.info.Devices, func(s DeviceShare) bool {
+		return s.Server == more.Server && s.Device == more.Device
+	})
+	if i < 0 {
+		m.info.Devices = append(m.info.Devices, more)
+		return
+	}
+	s := &m.info.Devices[i]
+	s.Layers, s.Bytes, s.Tower = s.Layers+more.Layers, s.Bytes+more.Bytes, s.Tower+more.Tower
 }

@@ -50,7 +50,7 @@ func TestAModelGoesWhereThereIsRoom(t *testing.T) {
 	spec := ModelSpec{Model: seedModel}
 	whole, err := spec.place([]ggml.Device{device("A", 1<<40)})
 	if err != nil || whole.layers != 7 || whole.all != 7 || whole.shares[0].Layers != 7 ||
-		whole.own != whole.shares[0].Bytes || whole.split != nil {
+		whole.takes[0] != whole.shares[0].Bytes || whole.split != nil {
 		t.Fatalf("%+v, %v", whole, err)
 	}
 	var p llama.ModelParams

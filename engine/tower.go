@@ -109,19 +109,10 @@ func (m *Model) countTower() {
 		return
 	}
 	bytes, _ := tower.WeightBytes()
-	i := slices.IndexFunc(m.info.Devices, func(s DeviceShare) bool {
-		return s.Server == "" && s.Device == tower.Device()
+	shared := slices.ContainsFunc(ggml.GPUs(), func(d ggml.Device) bool {
+		return d.Name == tower.Device() && d.Type == ggml.IGPU
 	})
-	if i < 0 {
-		shared := slices.ContainsFunc(ggml.GPUs(), func(d ggml.Device) bool {
-			return d.Name == tower.Device() && d.Type == ggml.IGPU
-		})
-		m.info.Devices = append(slices.Clone(m.info.Devices), DeviceShare{Device: tower.Device(),
-			Shared: shared})
-		i = len(m.info.Devices) - 1
-	}
-	m.info.Devices[i].Bytes += bytes
-	m.info.Devices[i].Tower = bytes
+	m.addShare(DeviceShare{Device: tower.Device(), Shared: shared, Bytes: bytes, Tower: bytes})
 }
 
 // ratioOf is the median of the device's times as shares of the CPU's, and the largest but one.
