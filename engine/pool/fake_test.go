@@ -26,7 +26,8 @@ type fakeLoader struct {
 	failing func(name string) error
 	limit   int64
 	max     int
-	device  int64 // bytes of a device on which all models lie; 0 for none
+	device  int64         // bytes of a device on which all models lie; 0 for none
+	looks   time.Duration // what it takes to say whether it lacks memory
 
 	mu     sync.Mutex
 	held   map[string]bool // loading, loaded or closing
@@ -100,6 +101,7 @@ func (f *fakeLoader) devices(*engine.Model) []string {
 }
 
 func (f *fakeLoader) short(spec engine.ModelSpec) []string {
+	time.Sleep(f.looks)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	total := f.sizes[spec.Model]

@@ -162,6 +162,32 @@ func TestPoolUnloadsIdleModelsOfAFullDevice(t *testing.T) {
 	})
 }
 
+// While it is found out whether a device has room, which reads files, others are served.
+func TestPoolServesOthersWhileItLooksForRoom(t *testing.T) {
+	inPool(t, Options{KeepAlive: -1}, func(t *testing.T, p *Pool, fake *fakeLoader) {
+		fake.device, fake.looks = 15, time.Hour
+		mustUse(t, p, "a").Release()
+		began := time.Now()
+		b := useLater(t.Context(), p, "b")
+		mustUse(t, p, "a").Release()
+		if l := p.List(); len(l) != 1 || time.Since(began) != 0 {
+			t.Errorf("%v passed, %+v", time.Since(began), l)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := use(ctx, p, "c"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v: who came later was first", err)
+		}
+		r := <-b
+		if want := fake.looks + fake.closes + fake.loads; r.err != nil ||
+			time.Since(began) != want {
+			t.Errorf("%v, %v passed; want %v", r.err, time.Since(began), want)
+		}
+		wantEvents(t, fake, "load a, close a, load b")
+		r.lease.Release()
+	})
+}
+
 func TestPoolWaitsForModelsInUseInTurn(t *testing.T) {
 	inPool(t, Options{KeepAlive: -1, Max: 2}, func(t *testing.T, p *Pool, fake *fakeLoader) {
 		a, b := mustUse(t, p, "a"), mustUse(t, p, "b")

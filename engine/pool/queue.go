@@ -21,6 +21,9 @@ type entry struct {
 	model *engine.Model // while ready; nil where memory is reserved
 	// on which the model lies, until it is unloaded
 	devices []string
+	looking bool     // for devices that lack memory for it
+	looked  bool     // just now
+	short   []string // those devices
 
 	// of memory that no model takes: closed when it is given back; nil for a model
 	reserved chan struct{}
@@ -244,7 +247,7 @@ func (p *Pool) makeRoom(e *entry) room {
 }
 
 // freeDevice unloads the longest idle model on a device that lacks memory for all layers of e. It
-// returns false if nothing becomes free.
+// returns false if nothing becomes free, else schedule is called again.
 func (p *Pool) freeDevice(e *entry) bool {
 	var idle []*entry
 	going := false
@@ -256,13 +259,16 @@ func (p *Pool) freeDevice(e *entry) bool {
 			}
 		}
 	}
-	if len(idle) == 0 || going {
+	switch {
+	case len(idle) == 0 || going:
 		return going
+	case !e.looked:
+		p.look(e)
+		return true
 	}
-	short := p.loader.short(e.spec)
 	idle = slices.DeleteFunc(idle, func(other *entry) bool {
 		return !slices.ContainsFunc(other.devices, func(name string) bool {
-			return slices.Contains(short, name)
+			return slices.Contains(e.short, name)
 		})
 	})
 	if len(idle) == 0 {
@@ -270,6 +276,25 @@ func (p *Pool) freeDevice(e *entry) bool {
 	}
 	p.unload(slices.MinFunc(idle, func(a, b *entry) int { return a.since.Compare(b.since) }))
 	return true
+}
+
+// look finds out which devices lack memory for e. Files are read for that, and drivers asked, which
+// nobody else should wait for.
+func (p *Pool) look(e *entry) {
+	if e.looking {
+		return
+	}
+	e.looking = true
+	p.work.Go(func() {
+		short := p.loader.short(e.spec)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		e.short, e.looking, e.looked = short, false, true
+		if !p.closed {
+			p.schedule()
+		}
+		e.looked = false // whoever gets to it later looks again
+	})
 }
 
 // load begins to load a model.
@@ -306,6 +331,9 @@ func (p *Pool) loaded(e *entry, m *engine.Model, err error) bool {
 		return true
 	}
 	e.state, e.model, e.devices = Ready, m, p.loader.devices(m)
+	if n := m.Memory(); n > 0 {
+		e.bytes = n // by where it lies indeed
+	}
 	p.schedule()
 	// nobody waits any more, or only behind one who needs memory
 	if e.state == Ready && e.leases == 0 {

@@ -29,6 +29,7 @@ func TestPoolSchedules(t *testing.T) {
 		fake.closes = time.Duration(rapid.IntRange(0, 20).Draw(r, "close ms")) * time.Millisecond
 		fake.deaf = rapid.Bool().Draw(r, "deaf")
 		fake.device = rapid.Int64Range(0, 60).Draw(r, "device")
+		fake.looks = time.Duration(rapid.IntRange(0, 20).Draw(r, "look ms")) * time.Millisecond
 		keep := time.Duration(rapid.IntRange(-1, 100).Draw(r, "keep ms")) * time.Millisecond
 		fails := rapid.Bool().Draw(r, "loads fail")
 		seed := rapid.Uint64().Draw(r, "seed")
