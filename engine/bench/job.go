@@ -38,6 +38,8 @@ type Job struct {
 	Context   int    `json:"context,omitempty"` // of the engine; 0 means its default
 	Reps      int    `json:"reps,omitempty"`
 	RPC       string `json:"rpc,omitempty"` // as in engine.ModelSpec; of JobSpeed alone
+	// one that takes the whole language model, of JobSpeed and JobPeer; empty for the CPU, or RPC's
+	Device string `json:"device,omitempty"`
 	// arithmetic of the tower, as in engine.ModelSpec; "" means auto
 	VisionPrecision string `json:"vision_precision,omitempty"`
 	Base            bool   `json:"base,omitempty"` // it is the base that others are compared with
@@ -408,8 +410,8 @@ func (j *Job) speed(ctx context.Context, progress func(string)) (*Speed, error) 
 	return s, OnThread(func() error {
 		progress("loading the model")
 		params := llama.ModelParams{GPULayers: llama.NoGPULayers}
-		if j.RPC != "" {
-			spec := engine.ModelSpec{RPC: j.RPC}
+		if j.RPC != "" || j.Device != "" {
+			spec := engine.ModelSpec{RPC: j.RPC, Device: j.Device}
 			var err error
 			if params.Devices, err = spec.LayerDevices(ctx); err != nil {
 				return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -23,10 +24,19 @@ type Peer struct {
 
 // runPeer runs llama-bench.
 func runPeer(ctx context.Context, j *Job) (*Peer, error) {
-	cmd, err := peers.Command(ctx, "llama-bench", "-m", j.Model, "-p", strconv.Itoa(PromptTokens),
+	model, err := filepath.Abs(j.Model)
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	args := []string{"-m", model, "-p", strconv.Itoa(PromptTokens),
 		"-n", strconv.Itoa(GenerateTokens), "-r", strconv.Itoa(j.Reps),
 		"-t", strconv.Itoa(j.Threads), "-ub", strconv.Itoa(j.Batch), "-ctk", j.KV, "-ctv", j.KV,
-		"-o", "json")
+		"-o", "json"}
+	start := peers.Command
+	if j.Device != "" {
+		start, args = peers.CommandOnDevices, append(args, "-dev", j.Device, "-ngl", "999")
+	}
+	cmd, err := start(ctx, "llama-bench", args...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: llama-bench: %w", engine.ErrRequest, err)
 	}

@@ -203,7 +203,7 @@ func askEngine(ctx context.Context, j *Job, s *Speed, step func(next string)) er
 	start := time.Now()
 	m, err := e.Load(ctx, engine.ModelSpec{Model: j.Model, Projector: j.Projector,
 		VisionPrecision: cmp.Or(j.VisionPrecision, "auto"),
-		Context:         j.Context, CacheType: j.KV, Parallel: 1, RPC: j.RPC})
+		Context:         j.Context, CacheType: j.KV, Parallel: 1, RPC: j.RPC, Device: j.Device})
 	if err != nil {
 		return err
 	}

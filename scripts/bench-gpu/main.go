@@ -1,6 +1,8 @@
 // Bench-gpu measures vision towers on a GPU: the graphs of package vision beside libmtmd on the
 // same device, over the same picture and in turns, and how far the rows of both are from those of
-// the CPU's kernels in float32. Servers are compared on a device by scripts/compare-server.
+// the CPU's kernels in float32. Of a language model, it measures prompts of 512 tokens and 128
+// single ones there, beside llama-bench. Servers are compared on a device by
+// scripts/compare-server; scripts/measure-gpu does all of it.
 //
 //	scripts/setup --peers --vulkan && make build && eval "$(scripts/env)"
 //	go run ./scripts/synth && go run ./scripts/synth -mmproj
@@ -36,6 +38,8 @@ import (
 
 type options struct {
 	device        string
+	model         string // empty for none
+	threads       int
 	projectors    []string
 	width, height int
 	rounds        int
@@ -46,14 +50,23 @@ func main() {
 	flag.StringVar(&o.device, "device", "Vulkan0", "`device` as \"eyelet devices\" names it")
 	projectors := flag.String("mmproj", "build/synth/mmproj-1b-f16.gguf,"+
 		"build/synth/mmproj-qwen2.5-vl-3b-f16.gguf", "GGUF `files` of towers, with commas between")
+	flag.StringVar(&o.model, "model", "build/synth/llama-1b-q4_k_m.gguf",
+		"GGUF `file` of a language model; empty for none")
+	flag.IntVar(&o.threads, "threads", runtime.NumCPU(), "threads of the CPU")
 	flag.IntVar(&o.width, "width", 1024, "pixels of the picture")
 	flag.IntVar(&o.height, "height", 768, "pixels of the picture")
 	flag.IntVar(&o.rounds, "rounds", 9, "turns of each side, after one that compiles shaders")
 	flag.Parse()
-	o.projectors = strings.Split(*projectors, ",")
+	if *projectors != "" {
+		o.projectors = strings.Split(*projectors, ",")
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := bench.OnThread(func() error { return o.run(ctx) }); err != nil {
+	err := bench.OnThread(func() error { return o.run(ctx) })
+	if err == nil && o.model != "" {
+		err = o.language(ctx)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench-gpu:", err)
 		os.Exit(1)
 	}
@@ -71,8 +84,12 @@ func (o *options) run(ctx context.Context) error {
 	}
 	fmt.Printf("%s: %s (%s), ggml %s\n\n", gpus[i].Name, gpus[i].Description, gpus[i].Backend,
 		ggml.Version())
-	fmt.Println("| tower | tokens | eyelet, ms | libmtmd, ms | ratio | lowest cosine | libmtmd's |")
-	fmt.Println("|---|---|---|---|---|---|---|")
+	if len(o.projectors) == 0 {
+		return nil
+	}
+	fmt.Println("| tower | tokens | eyelet, ms | libmtmd, ms | ratio | lowest cosine | libmtmd's |" +
+		" at most 1.0 of it, and right |")
+	fmt.Println("|---|---|---|---|---|---|---|---|")
 	for _, path := range o.projectors {
 		if err := o.compare(ctx, path, &gpus[i]); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
@@ -88,7 +105,7 @@ func (o *options) compare(ctx context.Context, path string, device *ggml.Device)
 		return err
 	}
 	defer graph.Close()
-	theirs, err := libmtmd.Open(ctx, path, libmtmd.Options{Threads: runtime.NumCPU(),
+	theirs, err := libmtmd.Open(ctx, path, libmtmd.Options{Threads: o.threads,
 		Devices: []ggml.Device{*device}})
 	if err != nil {
 		return err
@@ -126,15 +143,58 @@ func (o *options) compare(ctx context.Context, path string, device *ggml.Device)
 		}
 	}
 	a, b := stats.Median(times[0]), stats.Median(times[1])
-	fmt.Printf("| %s | %d | %.1f | %.1f | %.2f | %.5f | %.5f |\n", filepath.Base(path),
-		len(want)/graph.Info().Width, a, b, a/b, cosines[0], cosines[1])
+	fmt.Printf("| %s | %d | %.1f | %.1f | %.2f | %.5f | %.5f | %s |\n", filepath.Base(path),
+		len(want)/graph.Info().Width, a, b, a/b, cosines[0], cosines[1],
+		verdict(a <= b && cosines[0] >= right))
+	return nil
+}
+
+// right is the least cosine of a row of a tower that computes as it should, with products rounded
+// to float16.
+const right = 0.999
+
+func verdict(met bool) string {
+	if met {
+		return "met"
+	}
+	return "missed"
+}
+
+// language compares a language model that lies on the device with the same in llama-bench.
+func (o *options) language(ctx context.Context) error {
+	j := bench.Job{Kind: bench.JobSpeed, Model: o.model, Device: o.device, KV: "f16",
+		Threads: o.threads, Batch: 512, Reps: o.rounds, Context: 1024}
+	quiet := func(string) {}
+	ours, err := bench.RunJob(ctx, &j, quiet)
+	if err != nil {
+		return err
+	}
+	j.Kind = bench.JobPeer
+	theirs, err := bench.RunJob(ctx, &j, quiet)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\n| %s | eyelet, tok/s | llama-bench, tok/s | ratio | at least 0.98 of it |\n",
+		filepath.Base(o.model))
+	fmt.Println("|---|---|---|---|---|")
+	for _, row := range []struct {
+		name         string
+		ours, theirs *bench.Sample
+	}{
+		{"a prompt of 512 tokens", ours.Speed.PP512, theirs.Peer.PP512},
+		{"128 single tokens", ours.Speed.TG128, theirs.Peer.TG128},
+	} {
+		a, b := row.ours.Median, row.theirs.Median
+		fmt.Printf("| %s | %.1f | %.1f | %.2f | %s |\n", row.name, a, b, a/b,
+			verdict(a >= 0.98*b))
+	}
 	return nil
 }
 
 // reference are the rows of the CPU's kernels in float32.
 func (o *options) reference(ctx context.Context, path string) ([]float32, error) {
 	native, err := vision.OpenNative(path, vision.NativeOptions{Precision: nn.F32,
-		Threads: runtime.NumCPU()})
+		Threads: o.threads})
 	if err != nil {
 		return nil, err
 	}
