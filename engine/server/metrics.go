@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -121,8 +122,6 @@ func (c *modelCollector) Collect(out chan<- prometheus.Metric) {
 	describe := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("eyelet_"+name, help, append([]string{"model"}, labels...), nil)
 	}
-	device := describe("model_device_bytes", "What of a loaded model lies on a device, about.",
-		"device", "server")
 	for _, l := range c.s.models.loaded() {
 		if l.State != pool.Ready {
 			continue
@@ -131,15 +130,21 @@ func (c *modelCollector) Collect(out chan<- prometheus.Metric) {
 		if !ok {
 			continue // unloaded meanwhile
 		}
+		names := []string{"digest", "context"}
 		labels := []string{l.name, store.Digest(l.digest).Short(),
 			strconv.Itoa(l.Status.Info.Context)}
+		if l.layers != nil {
+			names, labels = append(names, "num_gpu"), append(labels, strconv.Itoa(*l.layers))
+		}
+		device := describe("model_device_bytes", "What of a loaded model lies on a device, about.",
+			append(slices.Clone(names), "device", "server")...)
 		for _, d := range l.Status.Info.Devices {
 			out <- prometheus.MustNewConstMetric(device, prometheus.GaugeValue, float64(d.Bytes),
-				l.name, d.Device, d.Server)
+				append(slices.Clone(labels), d.Device, d.Server)...)
 		}
 		for _, f := range figuresOf(&stats, l.Bytes) {
-			out <- prometheus.MustNewConstMetric(describe(f.name, f.help, "digest", "context"),
-				f.kind, f.value, labels...)
+			out <- prometheus.MustNewConstMetric(describe(f.name, f.help, names...), f.kind,
+				f.value, labels...)
 		}
 		for _, h := range []struct {
 			name, help string
@@ -150,7 +155,7 @@ func (c *modelCollector) Collect(out chan<- prometheus.Metric) {
 				&stats.TTFT},
 			{"itl_seconds", "Time between two tokens of an answer.", &stats.ITL},
 		} {
-			out <- prometheus.MustNewConstHistogram(describe(h.name, h.help, "digest", "context"),
+			out <- prometheus.MustNewConstHistogram(describe(h.name, h.help, names...),
 				h.times.Count, h.times.Sum.Seconds(), buckets(h.times), labels...)
 		}
 	}

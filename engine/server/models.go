@@ -32,6 +32,7 @@ type model struct {
 	spec     engine.ModelSpec
 	stored   *store.Resolved // what its manifest says; nil for a model that is in no store
 	builtin  bool            // it is inside the program
+	layers   *int            // on devices, that a request asks for; nil for the usual
 }
 
 // system returns the system prompt that comes with the model.

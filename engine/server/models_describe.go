@@ -90,15 +90,25 @@ func (ms *models) ofFiles(name string, spec engine.ModelSpec) (*model, error) {
 		fmt.Fprintf(h, " %q %d %d", p.path, p.size, p.modified.UnixNano())
 	}
 	fmt.Fprintf(h, " %q", spec.ChatTemplate)
+	if spec.Placed() {
+		fmt.Fprintf(h, " %q %q %d %v %q", spec.Device, spec.RPC, spec.GPULayers, spec.TensorSplit,
+			spec.VisionDevice)
+	}
 	m.digest = hex.EncodeToString(h.Sum(nil))
 	spec.Name = cmp.Or(spec.Name, name)
 	m.spec = ms.specOf(spec, store.Params{})
 	return m, nil
 }
 
-// specOf completes what is to be loaded by what is the same for all models.
+// specOf completes what is to be loaded by what is the same for all models. Where it lies, the
+// operator says; else the model's parameters.
 func (ms *models) specOf(own engine.ModelSpec, params store.Params) engine.ModelSpec {
 	spec := ms.options.Spec
+	if own.Placed() {
+		spec.Device, spec.RPC, spec.GPULayers = own.Device, own.RPC, own.GPULayers
+		spec.TensorSplit, spec.VisionDevice = own.TensorSplit, own.VisionDevice
+	}
+	spec.TakePlacement(params)
 	spec.Name, spec.Model, spec.Projector = own.Name, own.Model, own.Projector
 	spec.ChatTemplate, spec.GoTemplate = own.ChatTemplate, own.GoTemplate
 	spec.Context = cmp.Or(own.Context, spec.Context)
@@ -115,6 +125,7 @@ type fileFacts struct {
 	size     int64 // of all parts
 	modified time.Time
 	config   store.Config
+	layers   int  // of a language model, the output included; 0 where the file does not say
 	fused    bool // it holds a vision tower beside a language model
 }
 
@@ -141,6 +152,10 @@ func (ms *models) facts(path string) (*fileFacts, error) {
 		facts.fused = slices.ContainsFunc(f.Tensors(), func(t *gguf.Tensor) bool {
 			return strings.HasPrefix(t.Name, "v.") || strings.HasPrefix(t.Name, "mm.")
 		})
+	}
+	const most = 1 << 12
+	if n, _ := f.Uint(f.Architecture() + ".block_count"); n > 0 && n < most {
+		facts.layers = int(n) + 1
 	}
 	ms.mu.Lock()
 	ms.files[path] = facts

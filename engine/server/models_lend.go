@@ -104,6 +104,24 @@ func (ms *models) noteBudget(key string, m *model, loaded *engine.Model) {
 	}
 }
 
+// placed returns the model with as many layers on devices as a request asks for, in Ollama's
+// numbers: negative for whatever holds anyway. Where the operator says where models lie, that
+// holds, and nothing changes on a machine without devices.
+func (ms *models) placed(m *model, layers int) *model {
+	operator := ms.options.Spec
+	if layers < 0 || m.draws() || operator.Placed() || !operator.Divisible() {
+		return m
+	}
+	if facts, err := ms.facts(m.spec.Model); err == nil && facts.layers > 0 {
+		layers = min(layers, facts.layers)
+	}
+	own := *m
+	own.spec.TensorSplit = nil
+	own.spec.TakeLayers(layers)
+	own.layers = &layers
+	return &own
+}
+
 // key returns the name under which the pool loads a model, which stands for the files and not for
 // the name that a client used, so that copies are loaded once; and what is loaded. A request for a
 // longer context than the model has by default gets the next power of two, lest each length is a
@@ -122,7 +140,11 @@ func (ms *models) key(m *model, contextLength int) (string, engine.ModelSpec, er
 		}
 		spec.Context = min(n, ms.limits.Context)
 	}
-	return fmt.Sprintf("%s@%d", m.digest, spec.Context), spec, nil
+	name := fmt.Sprintf("%s@%d", m.digest, spec.Context)
+	if m.layers != nil {
+		name += fmt.Sprintf("@%d", *m.layers)
+	}
+	return name, spec, nil
 }
 
 // loadedModel is a model that takes memory.

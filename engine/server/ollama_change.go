@@ -12,6 +12,7 @@ import (
 
 	"github.com/ollama/ollama/api"
 
+	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/faults"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/fields"
@@ -219,6 +220,15 @@ func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 		}
 		data, err := json.Marshal(q.Parameters)
 		if err != nil {
+			return err
+		}
+		p, err := store.ParseParams(data)
+		if err != nil {
+			return failure.Field("parameters", "%s", failure.Text(err))
+		}
+		var spec engine.ModelSpec
+		spec.TakePlacement(p)
+		if err := spec.CheckDevice(); err != nil {
 			return err
 		}
 		recipe.Texts[store.MediaParams] = data

@@ -33,7 +33,8 @@ type ollamaTurn struct {
 // alone.
 func (s *Server) ollamaAnswer(w http.ResponseWriter, r *http.Request, t *ollamaTurn,
 	format func(load time.Duration) answer.Renderer, rendered func(*api.DebugInfo) any) error {
-	l, err := s.models.use(r.Context(), t.model, t.options.Context, t.keep.Time())
+	l, err := s.models.use(r.Context(), s.models.placed(t.model, t.options.Layers),
+		t.options.Context, t.keep.Time())
 	if err != nil {
 		return err
 	}
@@ -67,7 +68,7 @@ func (s *Server) ollamaChat(w http.ResponseWriter, r *http.Request, q *ollama.Ch
 		return err
 	}
 	if len(q.Messages) == 0 {
-		reason, err := s.ollamaLoad(r.Context(), m, q.KeepAlive)
+		reason, err := s.ollamaLoad(r.Context(), m, q.Options, q.KeepAlive)
 		if err != nil {
 			return err
 		}
@@ -169,12 +170,17 @@ func ollamaCalls(calls []api.ToolCall) []engine.ToolCall {
 
 // ollamaLoad answers a request without a question, which loads a model, or unloads it if it is to
 // be kept for no time. It returns what was done.
-func (s *Server) ollamaLoad(ctx context.Context, m *model, keep *ollama.KeepAlive) (string, error) {
+func (s *Server) ollamaLoad(ctx context.Context, m *model, options map[string]any,
+	keep *ollama.KeepAlive) (string, error) {
+	o := fields.NewOptions()
+	if err := o.OfRequest(options); err != nil {
+		return "", err
+	}
 	if keep.Unloads() {
 		s.models.unload(m)
 		return "unload", nil
 	}
-	l, err := s.models.use(ctx, m, 0, keep.Time())
+	l, err := s.models.use(ctx, s.models.placed(m, o.Layers), o.Context, keep.Time())
 	if err != nil {
 		return "", err
 	}

@@ -105,7 +105,7 @@ func (s *Server) embed(r *http.Request, m *model, options map[string]any, keep *
 	if err := o.OfRequest(options); err != nil {
 		return nil, 0, err
 	}
-	l, err := s.models.use(r.Context(), m, o.Context, keep.Time())
+	l, err := s.models.use(r.Context(), s.models.placed(m, o.Layers), o.Context, keep.Time())
 	if err != nil {
 		return nil, 0, err
 	}

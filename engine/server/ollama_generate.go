@@ -23,7 +23,7 @@ func (s *Server) ollamaGenerate(w http.ResponseWriter, r *http.Request,
 		return err
 	}
 	if q.Prompt == "" && len(q.Images) == 0 {
-		reason, err := s.ollamaLoad(r.Context(), m, q.KeepAlive)
+		reason, err := s.ollamaLoad(r.Context(), m, q.Options, q.KeepAlive)
 		if err != nil {
 			return err
 		}

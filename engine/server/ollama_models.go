@@ -16,6 +16,7 @@ import (
 	"github.com/ollama/ollama/api"
 	ollama "github.com/ollama/ollama/types/model"
 
+	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/pool"
 	templates "github.com/eyelet-engine/eyelet/models/chat"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -91,15 +92,49 @@ func (m *model) details() api.ModelDetails {
 		Families: c.ModelFamilies, ParameterSize: c.ModelType, QuantizationLevel: c.FileType}
 }
 
+// psResponse is Ollama's list of loaded models, with what Eyelet adds.
+type psResponse struct {
+	Models []loadedResponse `json:"models"`
+}
+
+// loadedResponse is a loaded model, and what of it lies on which device.
+type loadedResponse struct {
+	api.ProcessModelResponse
+	Devices []engine.DeviceShare `json:"devices,omitempty"`
+}
+
+// showResponse is what Ollama tells of a model, and where it would lie if it were loaded now.
+type showResponse struct {
+	api.ShowResponse
+	Placement *placement `json:"placement,omitempty"`
+}
+
+// placement is where a language model lies.
+type placement struct {
+	Layers  int                  `json:"layers"`  // of the model, its output included
+	Devices []engine.DeviceShare `json:"devices"` // that take some of them
+}
+
+// placement returns where the model would lie; nil where its file, or what names devices, does not
+// tell.
+func (m *model) placement(ctx context.Context) *placement {
+	shares, layers, err := m.spec.Placement(ctx)
+	if err != nil || layers == 0 {
+		return nil
+	}
+	return &placement{layers, append([]engine.DeviceShare{}, shares...)}
+}
+
 // ollamaPs answers GET /api/ps: the models that take memory.
 func (s *Server) ollamaPs(w http.ResponseWriter, _ *http.Request) error {
-	list := api.ProcessResponse{Models: []api.ProcessModelResponse{}}
+	list := psResponse{Models: []loadedResponse{}}
 	for _, l := range s.models.loaded() {
 		if l.State == pool.Unloading {
 			continue
 		}
-		m := api.ProcessModelResponse{Name: l.name, Model: l.name, Size: l.Bytes, Digest: l.digest,
-			Details: l.details(), ExpiresAt: l.Expires, ContextLength: l.Status.Info.Context}
+		m := loadedResponse{api.ProcessModelResponse{Name: l.name, Model: l.name, Size: l.Bytes,
+			Digest: l.digest, Details: l.details(), ExpiresAt: l.Expires,
+			ContextLength: l.Status.Info.Context}, l.Status.Info.Devices}
 		for _, d := range l.Status.Info.Devices {
 			m.SizeVRAM += d.Bytes
 			if !d.Shared {
@@ -115,7 +150,7 @@ func (s *Server) ollamaPs(w http.ResponseWriter, _ *http.Request) error {
 		}
 		list.Models = append(list.Models, m)
 	}
-	slices.SortStableFunc(list.Models, func(a, b api.ProcessModelResponse) int {
+	slices.SortStableFunc(list.Models, func(a, b loadedResponse) int {
 		return b.ExpiresAt.Compare(a.ExpiresAt)
 	})
 	return s.writeJSON(w, http.StatusOK, list)
@@ -125,7 +160,7 @@ func (s *Server) ollamaPs(w http.ResponseWriter, _ *http.Request) error {
 const far = math.MaxInt64
 
 // ollamaShow answers POST /api/show: all that is known of a model.
-func (s *Server) ollamaShow(w http.ResponseWriter, _ *http.Request, q *api.ShowRequest) error {
+func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request, q *api.ShowRequest) error {
 	//lint:ignore SA1019 older clients send it
 	m, err := s.models.find(cmp.Or(q.Model, q.Name))
 	if err != nil {
@@ -164,7 +199,7 @@ func (s *Server) ollamaShow(w http.ResponseWriter, _ *http.Request, q *api.ShowR
 		show.ProjectorInfo = metadata(projector, q.Verbose)
 	}
 	show.Modelfile = m.modelfile(show)
-	return s.writeJSON(w, http.StatusOK, show)
+	return s.writeJSON(w, http.StatusOK, showResponse{show, m.placement(r.Context())})
 }
 
 // showDrawing returns what is known of a model that draws.

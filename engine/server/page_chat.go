@@ -143,7 +143,8 @@ func (s *Server) pageRequest(r *http.Request,
 	if err := s.withPages(r.Context(), request.Messages); err != nil {
 		return nil, nil, err
 	}
-	l, err := s.models.use(r.Context(), m, options.Context, q.KeepAlive.Time())
+	l, err := s.models.use(r.Context(), s.models.placed(m, options.Layers), options.Context,
+		q.KeepAlive.Time())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -19,6 +19,7 @@ type Options struct {
 	Keep     int           // tokens at the start of a prompt that stay where it is cut
 	Pictures engine.Budget // image tokens of each
 	Threads  int           // the most that compute the answer; 0 for no limit
+	Layers   int           // of the model on devices, as num_gpu; negative for the usual
 	// tokens that stay when the answer moves through the context, as engine.Request.Keep
 	Shifted int
 }
@@ -26,7 +27,7 @@ type Options struct {
 // NewOptions returns what Ollama takes before any choice.
 func NewOptions() *Options {
 	return &Options{Sampling: engine.Sampling{Temperature: 0.8, TopK: 40, TopP: 0.9,
-		RepeatPenalty: 1, PenaltyLastN: 64}, Keep: 4}
+		RepeatPenalty: 1, PenaltyLastN: 64}, Keep: 4, Layers: -1}
 }
 
 // OfModel takes over what the model's manifest recommends.
@@ -59,7 +60,7 @@ func set[T any](to, from *T) {
 // that have no meaning for this engine. They are passed over, as Ollama passes over names that it
 // does not know.
 //
-//	num_batch num_gpu main_gpu use_mmap low_vram f16_kv numa vocab_only use_mlock
+//	num_batch main_gpu use_mmap low_vram f16_kv numa vocab_only use_mlock
 //	penalize_newline tfs_z mirostat*
 
 const (
@@ -97,6 +98,7 @@ func (o *Options) OfRequest(options map[string]any) error {
 		{"num_ctx", &o.Context, bounds{0, 1 << 24}},
 		{"num_keep", &o.Keep, bounds{-1, math.MaxInt32}},
 		{"num_thread", &o.Threads, bounds{0, maxThreads}},
+		{"num_gpu", &o.Layers, bounds{-1, math.MaxInt32}},
 		{"seed", &seed, bounds{math.MinInt64, math.MaxInt64}},
 		{"image_min_tokens", &o.Pictures.Min, bounds{0, maxImageTokens}},
 		{"image_max_tokens", &o.Pictures.Max, bounds{0, maxImageTokens}},
