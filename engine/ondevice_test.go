@@ -181,9 +181,9 @@ func TestModelsOnADeviceThatWasLostUnnoticedAreClosed(t *testing.T) {
 	if os.Getenv("EYELET_SLOW") == "" {
 		return
 	}
-	for calls := 1; calls < 8; calls++ { // while they are closed, at one call after the other
+	for calls := range 8 { // while they are closed, at one call after the other
 		env, _, _ := peers.FaultyVulkan(t)
-		onLavapipe(t, "TestOnADeviceThatIsLostUnnoticed", append(env,
+		onLavapipe(t, "TestOnADeviceThatIsLostUnnoticed", append(env, "EYELET_TEST_MODELS=50",
 			fmt.Sprintf("EYELET_TEST_LATE=%d", calls))...)
 	}
 }
@@ -199,7 +199,11 @@ func TestOnADeviceThatIsLostUnnoticed(t *testing.T) {
 		Text(" What is in this picture?"))}}
 	want := mustAsk(t, cpu, r).text
 	var models []*Model
-	for i := range 50 {
+	number := 8
+	if n, err := strconv.Atoi(os.Getenv("EYELET_TEST_MODELS")); err == nil {
+		number = n
+	}
+	for i := range number {
 		m, err := cpu.engine.Load(t.Context(), ModelSpec{Model: seedModel,
 			Projector: seedProjector, Device: name, Context: 256, Parallel: 1,
 			VisionDevice: []string{NoDevice, name}[i%2], GPULayers: []int{0, 3}[i/2%2]})
@@ -443,6 +447,9 @@ func TestOnADeviceWithoutMemory(t *testing.T) {
 }
 
 func TestASmallDeviceGetsTheLayersThatItHasRoomFor(t *testing.T) {
+	if os.Getenv("EYELET_SLOW") == "" {
+		t.Skip("compiles shaders: set EYELET_SLOW=1")
+	}
 	env, _, _ := peers.FaultyVulkan(t)
 	onLavapipe(t, "TestOnASmallDevice", append(env, fmt.Sprintf("EYELET_TEST_MEMORY=%d",
 		smallDevice))...)
