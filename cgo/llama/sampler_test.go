@@ -127,8 +127,8 @@ func TestGrammarHoldsTheTextToIt(t *testing.T) {
 	}
 }
 
-// A sampler asks its grammar about the best tokens alone where that suffices. Apply, which shows all
-// candidates, asks about all of them.
+// A sampler asks its grammar about the best tokens alone where that suffices. Apply, which shows
+// all candidates, asks about all of them.
 func TestAGrammarThatSeesFewTokensChoosesAsOneThatSeesAll(t *testing.T) {
 	v := seedModel(t).Vocab()
 	bias := llama.LogitBias(map[llama.Token]float32{40: 3, 50: float32(math.Inf(-1))})

@@ -11,8 +11,8 @@ import (
 // child is the variable that tells a process that it is one of Start's.
 const child = "EYELET_BUSY_CHILD"
 
-// Main does not return in a process that [Start] began: there it keeps a core busy until the process
-// is killed. Programs that call Start call it first.
+// Main does not return in a process that [Start] began: there it keeps a core busy until the
+// process is killed. Programs that call Start call it first.
 func Main() {
 	if os.Getenv(child) == "" {
 		return
