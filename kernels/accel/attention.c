@@ -20,11 +20,17 @@ enum { block_keys = 240, value_stride = block_keys + 16 };
 // enough for all threads. Their state is bounded to state_numbers.
 enum { task_queries = 128, most_queries = 1024, state_numbers = 1 << 18, most_width = 4096 };
 
+// Few queries, as of running answers, leave a task too little to do for many threads: their keys are
+// cut up as well, into chunks of so many at least, and no more than most_chunks, whatever the number
+// of threads, so that results do not depend on it.
+enum { few_queries = 16, chunk_keys = 2 * block_keys, most_chunks = 32 };
+
 static const float log2e = 1.44269504f;
 
 // The operation, and how it is cut up. The panels of one head of keys are numbered query panel by
 // query panel, the heads of queries that share it running fastest; a task takes some of them in a
-// row.
+// row. Where queries do not fill their panels, and the mask is the same for all heads, operations
+// are folded: a panel takes queries of several heads, those of a query side by side.
 typedef struct {
   const struct ggml_tensor *q, *k, *v, *mask, *sinks;
   struct ggml_tensor *out;
@@ -34,6 +40,8 @@ typedef struct {
   int64_t width, value_width, queries, keys, heads, group;
   // panels of a head of keys, the tasks they are cut into, panels of a task
   int64_t panels, parts, most_panels;
+  int64_t chunks, chunk; // that the keys are cut into, keys of a chunk
+  bool folded;
   float scale, softcap, max_bias;
 } attention;
 
@@ -44,6 +52,12 @@ typedef struct {
   int64_t first, end;
   bool clear;
 } span;
+
+// What a panel has come to, whole or over a chunk of the keys.
+typedef struct {
+  float *out;           // a panel of value_width numbers
+  float *largest, *sum; // a row
+} state;
 
 // The scratch memory of a thread.
 typedef struct {
@@ -102,7 +116,7 @@ bool eyelet_attention_supports(const struct ggml_tensor *op) {
 
 // ---- planning ----
 
-static attention plan(struct ggml_tensor *op, int threads) {
+static attention plan(struct ggml_tensor *op, int threads, bool uniform) {
   attention t = {.q = op->src[0],
                  .k = op->src[1],
                  .v = op->src[2],
@@ -123,13 +137,20 @@ static attention plan(struct ggml_tensor *op, int threads) {
   memcpy(&t.softcap, op->op_params + 2, sizeof t.softcap);
 
   int64_t lanes = t.f->width, others = t.k->ne[2] * t.q->ne[3];
-  t.panels = t.group * blocks_of(t.queries, lanes);
+  t.folded = t.group > 1 && t.queries < 4 * lanes && t.queries % lanes &&
+             (!t.mask || t.mask->ne[2] == 1) && !(t.max_bias > 0);
+  t.panels = t.folded ? blocks_of(t.group * t.queries, lanes)
+                      : t.group * blocks_of(t.queries, lanes);
   int64_t most =
       larger(smaller(most_queries, state_numbers / (t.width + t.value_width)) / lanes, 1);
   int64_t wanted = smaller(blocks_of(4 * threads, others),
                            larger(t.panels * lanes / task_queries, blocks_of(threads, others)));
   t.parts = smaller(t.panels, larger(blocks_of(t.panels, most), wanted));
   t.most_panels = blocks_of(t.panels, t.parts);
+  t.chunk = larger(chunk_keys, blocks_of(t.keys, most_chunks * block_keys) * block_keys);
+  t.chunks = t.queries < few_queries && !uniform ? blocks_of(t.keys, t.chunk) : 1;
+  if (t.chunks == 1)
+    t.chunk = t.keys;
   return t;
 }
 
@@ -143,7 +164,7 @@ static size_t lay_out(const attention *t, char *base, space *s) {
     int64_t n;
   } parts[] = {{&s->k, block_keys * t->width},
                {&s->v, value_stride * t->value_width},
-               {&s->rows, lanes * larger(t->value_width, block_keys)},
+               {&s->rows, lanes * larger(larger(t->width, t->value_width), block_keys)},
                {&s->mask, lanes * block_keys},
                {&s->scores, lanes * block_keys},
                {&s->q, lanes * t->width * t->most_panels},
@@ -160,19 +181,41 @@ static size_t lay_out(const attention *t, char *base, space *s) {
 
 // ---- one task ----
 
-// The panel of a task: which queries of which head.
+// The panel of a task: which rows of queries.
 typedef struct {
-  int64_t batch, head, query, queries;
+  int64_t batch, head;    // of the first row, or of the whole group where folded
+  int64_t query, queries; // that it has rows of
+  int64_t row, rows;      // of those of all the heads, where folded
 } panel;
 
 static panel panel_of(const attention *t, int64_t batch, int64_t key_head, int64_t i) {
-  int64_t query = i / t->group * t->f->width;
-  return (panel){batch, key_head * t->group + i % t->group, query,
-                 smaller(t->f->width, t->queries - query)};
+  int64_t lanes = t->f->width, head = key_head * t->group;
+  if (!t->folded) {
+    int64_t query = i / t->group * lanes, rows = smaller(lanes, t->queries - query);
+    return (panel){batch, head + i % t->group, query, rows, 0, rows};
+  }
+  int64_t row = i * lanes, rows = smaller(lanes, t->group * t->queries - row);
+  int64_t query = row / t->group, end = (row + rows - 1) / t->group + 1;
+  return (panel){batch, head, query, end - query, row, rows};
+}
+
+// The head of a row of a panel, and its query.
+static int64_t head_of(const attention *t, const panel *p, int64_t row) {
+  return t->folded ? p->head + (p->row + row) % t->group : p->head;
+}
+
+static int64_t query_of(const attention *t, const panel *p, int64_t row) {
+  return t->folded ? (p->row + row) / t->group : p->query + row;
 }
 
 static const char *row_of(const struct ggml_tensor *t, int64_t row, int64_t head, int64_t batch) {
   return (const char *)t->data + row * t->nb[1] + head * t->nb[2] + batch * t->nb[3];
+}
+
+// The place of the result for a row of a panel.
+static char *result_of(const attention *t, const panel *p, int64_t row) {
+  return (char *)t->out->data + head_of(t, p, row) * t->out->nb[1] +
+         query_of(t, p, row) * t->out->nb[2] + p->batch * t->out->nb[3];
 }
 
 // ALiBi's slope of a head (O. Press et al., Train Short, Test Long, 2021), as ggml has it for
@@ -232,10 +275,15 @@ static void widen_block(const attention *t, space *s, int64_t head, int64_t batc
 // Turns the visible part of a mask into a panel.
 static void widen_mask(const attention *t, space *s, const panel *p, const span *seen) {
   int64_t keys = seen->end - seen->first;
-  for (int64_t r = 0; r < p->queries; r++)
-    t->f->widen_f16(s->rows + r * keys,
-                    (const uint16_t *)(seen->mask + r * t->mask->nb[1]) + seen->first, keys);
-  fgemm_pack(t->f, s->mask, s->rows, keys, p->queries, keys);
+  for (int64_t r = 0; r < p->rows; r++) {
+    int64_t query = query_of(t, p, r) - p->query;
+    if (r > 0 && query == query_of(t, p, r - 1) - p->query)
+      memcpy(s->rows + r * keys, s->rows + (r - 1) * keys, sizeof *s->rows * keys);
+    else
+      t->f->widen_f16(s->rows + r * keys,
+                      (const uint16_t *)(seen->mask + query * t->mask->nb[1]) + seen->first, keys);
+  }
+  fgemm_pack(t->f, s->mask, s->rows, keys, p->rows, keys);
 }
 
 // The scores of the keys that a panel sees.
@@ -248,12 +296,17 @@ static void score(const attention *t, space *s, const panel *p, const span *seen
     t->a->add(s->scores, s->mask, keys * lanes, slope_of(t, p->head) * log2e);
 }
 
+static state state_of(const attention *t, const space *s, int64_t i) {
+  int64_t lanes = t->f->width;
+  return (state){s->out + i * lanes * t->value_width, s->largest + i * lanes, s->sum + i * lanes};
+}
+
 // Adds the keys that panel i sees to its sums. What was summed up under a smaller maximum shrinks.
 static void attend(const attention *t, space *s, int64_t i, const span *seen) {
   int lanes = t->f->width;
   int64_t keys = seen->end - seen->first;
-  float *largest = s->largest + i * lanes, *sum = s->sum + i * lanes,
-        *out = s->out + i * lanes * t->value_width;
+  state of = state_of(t, s, i);
+  float *largest = of.largest, *sum = of.sum, *out = of.out;
   float top[fgemm_max_width], shrink[fgemm_max_width], added[fgemm_max_width],
       ignored[fgemm_max_width];
   memcpy(shrink, largest, sizeof *shrink * lanes);
@@ -275,55 +328,68 @@ static void attend(const attention *t, space *s, int64_t i, const span *seen) {
 }
 
 // Divides by the sums, sinks included, and stores.
-static void finish(const attention *t, space *s, const panel *p, int64_t i) {
+static void finish(const attention *t, space *s, const panel *p, state of) {
   int lanes = t->f->width;
-  float *largest = s->largest + i * lanes, *sum = s->sum + i * lanes,
-        *out = s->out + i * lanes * t->value_width, by[fgemm_max_width];
-  for (int c = 0; c < lanes; c++) {
-    float total = sum[c], shrink = 1;
+  float by[fgemm_max_width] = {0};
+  for (int c = 0; c < p->rows; c++) {
+    float total = of.sum[c], shrink = 1;
     if (t->sinks) {
-      float sink = ((const float *)t->sinks->data)[p->head] * log2e, top = fmaxf(largest[c], sink);
-      shrink = largest[c] == -INFINITY ? 0 : exp2f(largest[c] - top);
+      float sink = ((const float *)t->sinks->data)[head_of(t, p, c)] * log2e,
+            top = fmaxf(of.largest[c], sink);
+      shrink = of.largest[c] == -INFINITY ? 0 : exp2f(of.largest[c] - top);
       total = total * shrink + exp2f(sink - top);
     }
     by[c] = total == 0 ? 0 : shrink / total;
   }
-  t->a->scale(out, t->value_width, lanes, by);
-  char *to = (char *)t->out->data + p->head * t->out->nb[1] + p->query * t->out->nb[2] +
-             p->batch * t->out->nb[3];
-  t->f->transpose((float *)to, t->out->nb[2] / sizeof(float), out, lanes, t->value_width,
-                  p->queries);
+  t->a->scale(of.out, t->value_width, lanes, by);
+  if (!t->folded) {
+    t->f->transpose((float *)result_of(t, p, 0), t->out->nb[2] / sizeof(float), of.out, lanes,
+                    t->value_width, p->rows);
+    return;
+  }
+  t->f->transpose(s->rows, t->value_width, of.out, lanes, t->value_width, p->rows);
+  for (int64_t r = 0; r < p->rows; r++)
+    memcpy(result_of(t, p, r), s->rows + r * t->value_width, sizeof *s->rows * t->value_width);
 }
 
 // Packs the queries of a panel, multiplied by what all scores are.
 static void begin(const attention *t, space *s, const panel *p, int64_t i) {
   int lanes = t->f->width;
   float *q = s->q + i * lanes * t->width, by[fgemm_max_width];
-  fgemm_pack(t->f, q, (const float *)row_of(t->q, p->query, p->head, p->batch),
-             t->q->nb[1] / sizeof(float), p->queries, t->width);
+  state of = state_of(t, s, i);
+  const float *from = (const float *)row_of(t->q, p->query, p->head, p->batch);
+  int64_t stride = t->q->nb[1] / sizeof(float);
+  if (t->folded) {
+    for (int64_t r = 0; r < p->rows; r++)
+      memcpy(s->rows + r * t->width,
+             row_of(t->q, query_of(t, p, r), head_of(t, p, r), p->batch),
+             sizeof *s->rows * t->width);
+    from = s->rows, stride = t->width;
+  }
+  fgemm_pack(t->f, q, from, stride, p->rows, t->width);
   for (int c = 0; c < lanes; c++) {
     by[c] = t->softcap != 0 ? t->scale / t->softcap : t->scale * log2e;
-    s->largest[i * lanes + c] = -INFINITY;
-    s->sum[i * lanes + c] = 0;
+    of.largest[c] = -INFINITY;
+    of.sum[c] = 0;
   }
   t->a->scale(q, t->width, lanes, by);
-  memset(s->out + i * lanes * t->value_width, 0, sizeof *s->out * lanes * t->value_width);
+  memset(of.out, 0, sizeof *of.out * lanes * t->value_width);
 }
 
-// Computes panels [first, end) of a head of keys.
+// Sums up keys [from, to) for panels [first, end) of a head of keys.
 static void run_panels(const attention *t, space *s, int64_t batch, int64_t head, int64_t first,
-                       int64_t end) {
+                       int64_t end, int64_t from, int64_t to) {
   int64_t key_batch = batch / (t->q->ne[3] / t->k->ne[3]);
   for (int64_t i = first; i < end; i++) {
     panel p = panel_of(t, batch, head, i);
     begin(t, s, &p, i - first);
   }
-  for (int64_t key = 0; key < t->keys; key += block_keys) {
-    int64_t keys = smaller(block_keys, t->keys - key), low = keys, high = 0;
+  for (int64_t key = from; key < to; key += block_keys) {
+    int64_t keys = smaller(block_keys, to - key), low = keys, high = 0;
     for (int64_t i = first; i < end; i++) {
       panel p = panel_of(t, batch, head, i);
       // as for the head before
-      bool same = i > first && i % t->group && (!t->mask || t->mask->ne[2] == 1);
+      bool same = i > first && !t->folded && i % t->group && (!t->mask || t->mask->ne[2] == 1);
       span seen = same ? s->spans[i - first - 1] : see(t, &p, key, keys);
       s->spans[i - first] = seen;
       low = smaller(low, seen.first), high = larger(high, seen.end);
@@ -337,38 +403,99 @@ static void run_panels(const attention *t, space *s, int64_t batch, int64_t head
       const span *seen = &s->spans[i - first];
       if (seen->first >= seen->end)
         continue;
-      if (!seen->clear && seen->mask != mask)
+      if (!seen->clear && (seen->mask != mask || t->folded))
         widen_mask(t, s, &p, seen);
       mask = seen->clear ? mask : seen->mask;
       score(t, s, &p, seen, s->q + (i - first) * t->f->width * t->width);
       attend(t, s, i - first, seen);
     }
   }
+}
+
+// The numbers of a state.
+static int64_t state_size(const attention *t) { return t->f->width * (t->value_width + 2); }
+
+// The state of a panel over a chunk of the keys, where they are kept for all panels.
+static state kept_state(const attention *t, float *kept, int64_t panel, int64_t chunk) {
+  float *at = kept + (panel * t->chunks + chunk) * state_size(t);
+  int64_t lanes = t->f->width;
+  return (state){at, at + lanes * t->value_width, at + lanes * (t->value_width + 1)};
+}
+
+static void keep_state(const attention *t, state to, state from) {
+  int64_t lanes = t->f->width;
+  memcpy(to.out, from.out, sizeof *to.out * lanes * t->value_width);
+  memcpy(to.largest, from.largest, sizeof *to.largest * lanes);
+  memcpy(to.sum, from.sum, sizeof *to.sum * lanes);
+}
+
+// Adds what a panel has come to over a chunk of keys to what it has over others, in place.
+static void merge(const attention *t, state all, state part) {
+  int lanes = t->f->width;
+  float shrink[fgemm_max_width], by[fgemm_max_width];
+  for (int c = 0; c < lanes; c++) {
+    float top = fmaxf(all.largest[c], part.largest[c]);
+    shrink[c] = all.largest[c] == -INFINITY ? 0 : exp2f(all.largest[c] - top);
+    by[c] = part.largest[c] == -INFINITY ? 0 : exp2f(part.largest[c] - top);
+    all.largest[c] = top;
+    all.sum[c] = all.sum[c] * shrink[c] + part.sum[c] * by[c];
+  }
+  for (int64_t i = 0; i < t->value_width; i++)
+    for (int c = 0; c < lanes; c++)
+      all.out[i * lanes + c] =
+          all.out[i * lanes + c] * shrink[c] + part.out[i * lanes + c] * by[c];
+}
+
+// Computes a chunk of the keys for panels [first, end) of a head of keys of a batch, and the result
+// if there is no other chunk.
+static void run_task(const attention *t, space *s, float *kept, int64_t other, int64_t part,
+                     int64_t chunk) {
+  int64_t heads = t->k->ne[2], batch = other / heads, head = other % heads;
+  int64_t first = t->panels * part / t->parts, end = t->panels * (part + 1) / t->parts;
+  run_panels(t, s, batch, head, first, end, chunk * t->chunk,
+             smaller(t->keys, (chunk + 1) * t->chunk));
   for (int64_t i = first; i < end; i++) {
     panel p = panel_of(t, batch, head, i);
-    finish(t, s, &p, i - first);
+    state of = state_of(t, s, i - first);
+    if (t->chunks == 1)
+      finish(t, s, &p, of);
+    else
+      keep_state(t, kept_state(t, kept, other * t->panels + i, chunk), of);
   }
 }
 
-bool eyelet_attention_run(struct ggml_tensor *op, int threads) {
+bool eyelet_attention_run(struct ggml_tensor *op, int threads, bool uniform) {
   threads = threads < 1 ? 1 : threads;
-  attention t = plan(op, threads);
+  attention t = plan(op, threads, uniform);
   space s;
   size_t bytes = lay_out(&t, NULL, &s);
-  char *base = fgemm_take(&scratch, bytes * threads);
+  int64_t heads = t.k->ne[2], others = heads * t.q->ne[3];
+  size_t shared =
+      t.chunks == 1 ? 0 : sizeof(float) * others * t.panels * t.chunks * state_size(&t);
+  char *base = fgemm_take(&scratch, bytes * threads + shared);
   if (!base)
     return false;
-  int64_t heads = t.k->ne[2], others = heads * t.q->ne[3];
+  float *kept = (float *)(base + bytes * threads);
 #pragma omp parallel num_threads(threads) private(s)
   {
     lay_out(&t, base + bytes * omp_get_thread_num(), &s);
     // The last queries first: a causal mask lets them see the most keys, and what takes longest is
     // best begun early.
 #pragma omp for schedule(dynamic, 1)
-    for (int64_t task = 0; task < t.parts * others; task++) {
-      int64_t part = t.parts - 1 - task / others, other = task % others;
-      run_panels(&t, &s, other / heads, other % heads, t.panels * part / t.parts,
-                 t.panels * (part + 1) / t.parts);
+    for (int64_t task = 0; task < t.parts * t.chunks * others; task++) {
+      int64_t cut = task / others;
+      run_task(&t, &s, kept, task % others, t.parts - 1 - cut / t.chunks, cut % t.chunks);
+    }
+    if (t.chunks > 1) {
+#pragma omp for
+      for (int64_t i = 0; i < others * t.panels; i++) {
+        int64_t other = i / t.panels;
+        panel p = panel_of(&t, other / heads, other % heads, i % t.panels);
+        state all = kept_state(&t, kept, i, 0);
+        for (int64_t chunk = 1; chunk < t.chunks; chunk++)
+          merge(&t, all, kept_state(&t, kept, i, chunk));
+        finish(&t, &s, &p, all);
+      }
     }
   }
   return true;
@@ -436,7 +563,7 @@ static void attend_alone(const attention *t, int64_t query, int64_t head, int64_
 
 void eyelet_attention_run_plain(struct ggml_tensor *op, int threads) {
   threads = threads < 1 ? 1 : threads;
-  attention t = plan(op, threads);
+  attention t = plan(op, threads, false);
   int64_t all = t.queries * t.heads * t.q->ne[3];
 #pragma omp parallel for num_threads(threads)
   for (int64_t i = 0; i < all; i++)

@@ -135,7 +135,7 @@ func (a *attention) out() []float32   { return numbersOf[float32](a.op) }
 
 // run computes the operation with the kernel of this package.
 func (a *attention) run(threads int) error {
-	if !C.eyelet_attention_supports(a.op) || !C.eyelet_attention_run(a.op, C.int(threads)) {
+	if !C.eyelet_attention_supports(a.op) || !C.eyelet_attention_run(a.op, C.int(threads), false) {
 		return errDeclined
 	}
 	return nil

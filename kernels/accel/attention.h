@@ -23,8 +23,9 @@ bool eyelet_attention_supports(const struct ggml_tensor *op);
 
 // Computes an operation that eyelet_attention_supports, on a team of threads of its own. Returns
 // false, with nothing written, if memory is short. A query from which the mask hides all keys gets
-// zeros. One call at a time.
-bool eyelet_attention_run(struct ggml_tensor *op, int threads);
+// zeros. The result does not depend on the number of threads, nor, where uniform, on that of the
+// queries that are computed together. One call at a time.
+bool eyelet_attention_run(struct ggml_tensor *op, int threads, bool uniform);
 
 // The same slowly, without taking memory.
 void eyelet_attention_run_plain(struct ggml_tensor *op, int threads);

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
@@ -251,6 +252,23 @@ var attentionCases = []struct {
 		maskBatch: 1}, causal},
 	{"widths that no vector divides", attentionShape{width: 13, valueWidth: 7, queries: 19,
 		keys: 243, heads: 2, keyHeads: 1, keyType: ggml.F32, valueType: ggml.F32}, noMask},
+	{"one query of an answer, whose heads share keys", attentionShape{width: 64, queries: 1,
+		keys: 1030, heads: 24, keyHeads: 3, keyType: ggml.F16, valueType: ggml.F16, maskHeads: 1,
+		maskBatch: 1, interleaved: true}, causal},
+	{"one query and no mask", attentionShape{width: 32, queries: 1, keys: 2000, heads: 5,
+		keyHeads: 1, keyType: ggml.Q8_0, valueType: ggml.Q8_0, interleaved: true}, noMask},
+	{"three answers", attentionShape{width: 64, valueWidth: 32, queries: 3, keys: 1500, heads: 14,
+		keyHeads: 2, batch: 2, keyType: ggml.F16, valueType: ggml.BF16, maskHeads: 1, maskBatch: 2,
+		sinks: true}, scattered},
+	{"more heads on a key than a panel has columns", attentionShape{width: 32, queries: 5,
+		keys: 1111, heads: 46, keyHeads: 2, keyType: ggml.F16, valueType: ggml.F16, maskHeads: 1,
+		maskBatch: 1, softcap: 5, interleaved: true}, scattered},
+	{"one query of many keys, each with heads of its own", attentionShape{width: 32, queries: 2,
+		keys: 20000, heads: 2, keyHeads: 2, keyType: ggml.F16, valueType: ggml.F16, maskHeads: 1,
+		maskBatch: 1}, causal},
+	{"few queries, all hidden but the sinks", attentionShape{width: 32, queries: 2, keys: 1300,
+		heads: 8, keyHeads: 2, keyType: ggml.F32, valueType: ggml.F32, maskHeads: 1, maskBatch: 1,
+		sinks: true}, allHidden},
 	{"large scores", attentionShape{width: 64, queries: 20, keys: 500, heads: 2, keyHeads: 2,
 		keyType: ggml.F32, valueType: ggml.F32, scale: 0.5}, noMask},
 }
@@ -260,10 +278,16 @@ func TestAttentionEqualsFloat64(t *testing.T) {
 		for _, c := range attentionCases {
 			t.Run(c.name, func(t *testing.T) {
 				a := mustAttention(t, c.shape)
+				var first []float32
 				for _, threads := range []int{1, 2, 7} {
 					k, v := a.fill(t, c.mask, 1)
 					if err := a.run(threads); err != nil {
 						t.Fatal(err)
+					}
+					if first == nil {
+						first = slices.Clone(a.out())
+					} else if !slices.Equal(first, a.out()) {
+						t.Errorf("%d threads: another result than with one", threads)
 					}
 					e := a.errorOf(t, k, v)
 					if !(e <= attentionError) {
@@ -420,6 +444,12 @@ func BenchmarkAttention(b *testing.B) {
 		{512, 4096, 32, 4, 64, ggml.F16, causal},
 		{512, 2048, 32, 8, 128, ggml.F16, causal},
 		{512, 2048, 32, 8, 128, ggml.Q8_0, causal},
+		{1, 1024, 32, 4, 64, ggml.F16, causal},
+		{1, 8192, 32, 4, 64, ggml.F16, causal},
+		{1, 8192, 32, 8, 128, ggml.F16, causal},
+		{1, 8192, 32, 8, 128, ggml.Q8_0, causal},
+		{4, 8192, 32, 8, 128, ggml.F16, causal},
+		{8, 8192, 32, 8, 128, ggml.F16, causal},
 		{577, 577, 16, 16, 64, ggml.F32, noMask},
 		{577, 577, 16, 16, 64, ggml.F16, noMask},
 		{729, 729, 16, 16, 72, ggml.F16, noMask},

@@ -16,9 +16,13 @@ constexpr int8_t unknown = -1;
 constexpr int64_t rows_unmeasured = 64;
 
 // Attention is taken from this many queries on, where blocks of them share the keys that they read.
-// No measurement here came out the other way for as many; for a single query ggml splits the keys
-// among threads, which attention.h does not.
+// No measurement here came out the other way for as many.
 constexpr int64_t queries_of_attention = 16;
+
+// Fewer queries are taken where so many heads share keys that they fill half of a panel, or a
+// quarter if there are several queries, which may be those of different answers and see nothing of
+// each other's keys. With fewer keys than these, splits of the graph cost more than is gained.
+constexpr int64_t heads_of_one_query = 8, heads_of_queries = 4, keys_of_few_queries = 512;
 
 // Products of fewer multiplications are not worth a split of the graph, which costs some 10 µs.
 constexpr int64_t least_work = 1 << 20;
@@ -80,8 +84,11 @@ Path choose(ggml_type type, Layout layout, int64_t m, int64_t n, int64_t k, int6
 
 bool choose_attention(const ggml_tensor *op) {
   if (!enabled.load(std::memory_order_relaxed) || !eyelet_attention_supports(op)) return false;
+  const int64_t queries = op->src[0]->ne[1], group = op->src[0]->ne[2] / op->src[1]->ne[2];
   const int rows = forced_rows.load(std::memory_order_relaxed);
-  return uniform || op->src[0]->ne[1] >= (rows > 0 ? rows : queries_of_attention);
+  if (uniform || queries >= (rows > 0 ? rows : queries_of_attention)) return true;
+  return rows <= 0 && op->src[1]->ne[1] >= keys_of_few_queries &&
+         group >= (queries > 1 ? heads_of_queries : heads_of_one_query);
 }
 
 void set_force(int rows, Path path) {
@@ -92,6 +99,8 @@ void set_force(int rows, Path path) {
 void set_enabled(bool on) { enabled = on; }
 
 void set_uniform(bool on) { uniform = on; }
+
+bool is_uniform() { return uniform; }
 
 bool set_choice(int type, int step, bool repacked, int path) {
   if (type < 0 || type >= GGML_TYPE_COUNT || step < 0 || step >= row_steps || path < 0 ||

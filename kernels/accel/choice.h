@@ -36,6 +36,9 @@ void set_enabled(bool on);
 // there is, on the calling thread.
 void set_uniform(bool on);
 
+// is_uniform returns what set_uniform set on the calling thread.
+bool is_uniform();
+
 // set_choice writes an entry of the table: what products of 2^step rows, up to twice as many, are
 // computed with where weights are repacked or not. False if there is no such entry or path.
 bool set_choice(int type, int step, bool repacked, int path);
