@@ -81,7 +81,8 @@ func (l *list) flux() {
 	l.both("final_layer.linear", fluxIn, n)
 }
 
-// writeT5 writes the text encoder T5 v1.1 XXL, of 4.76 thousand million parameters.
+// writeT5 writes the text encoder T5 v1.1 XXL, of 4.76 thousand million parameters, by the names
+// that llama.cpp gives its tensors.
 func writeT5(path string, seed uint64) error {
 	w := gguf.NewWriter("t5encoder")
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -96,22 +97,22 @@ func writeT5(path string, seed uint64) error {
 		}
 		w.AddTensor(name+".weight", gguf.F32, []uint64{t5Width}, ones)
 	}
-	matrix("shared", t5Tokens, t5Width)
+	matrix("token_embd", t5Tokens, t5Width)
 	for i := range t5Layers {
-		block := fmt.Sprintf("encoder.block.%d.layer.", i)
+		block := fmt.Sprintf("enc.blk.%d.", i)
 		for _, name := range []string{"q", "k", "v", "o"} {
-			matrix(block+"0.SelfAttention."+name, t5Width, t5Width)
+			matrix(block+"attn_"+name, t5Width, t5Width)
 		}
-		norm(block + "0.layer_norm")
-		for _, name := range []string{"wi_0", "wi_1"} {
-			matrix(block+"1.DenseReluDense."+name, t5Hidden, t5Width)
+		norm(block + "attn_norm")
+		for _, name := range []string{"gate", "up"} {
+			matrix(block+"ffn_"+name, t5Hidden, t5Width)
 		}
-		matrix(block+"1.DenseReluDense.wo", t5Width, t5Hidden)
-		norm(block + "1.layer_norm")
+		matrix(block+"ffn_down", t5Width, t5Hidden)
+		norm(block + "ffn_norm")
 	}
-	w.AddTensor("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", gguf.F32,
-		[]uint64{t5Heads, t5Buckets}, make([]byte, 4*t5Heads*t5Buckets))
-	norm("encoder.final_layer_norm")
+	w.AddTensor("enc.blk.0.attn_rel_b.weight", gguf.F32, []uint64{t5Heads, t5Buckets},
+		make([]byte, 4*t5Heads*t5Buckets))
+	norm("enc.output_norm")
 	return w.WriteFile(path)
 }
 
