@@ -61,9 +61,9 @@ func (c *cost) of(n int) time.Duration {
 	return time.Duration((base + each*float64(n)) * float64(time.Second))
 }
 
-// within is how many entries a decode of at most d should have beside n others: of those for which
-// there is time the number that makes most of it. It is at least least, which is all before
-// anything was measured, and at most most.
+// within returns how many entries a decode should have beside n others to end within d: the number
+// that computes the most entries a second. It lies between least and most, and is least before
+// anything was measured.
 func (c *cost) within(d time.Duration, n, least, most int) int {
 	base, each := c.fit()
 	if each == 0 {

@@ -71,7 +71,7 @@ func (s *Scheduler) draft(parts []part, answers int) {
 	if err != nil {
 		// The answers go on without: what has no room once would be read again and again, and never
 		// fit.
-		s.meter.undrafted++
+		s.stats.Undrafted++
 		for _, p := range of {
 			p.t.sketch.failed = true
 			s.forgetSketch(p.t)

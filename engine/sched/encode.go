@@ -102,7 +102,7 @@ func (s *Scheduler) decodes(f func()) {
 		if s.cfg.Tower != nil {
 			before := s.cfg.Encoder.Stats().Steps
 			defer func() {
-				s.meter.towerBeside += uint64(s.cfg.Encoder.Stats().Steps - before)
+				s.stats.EncodedBeside += uint64(s.cfg.Encoder.Stats().Steps - before)
 			}()
 		}
 		f()

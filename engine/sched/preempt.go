@@ -17,7 +17,7 @@ type savedCells struct {
 func (s *Scheduler) reserve(n int) bool {
 	ok := s.cfg.Cache.Reserve(n)
 	if !ok {
-		s.meter.faults++
+		s.stats.Faults++
 	}
 	return ok
 }
@@ -61,7 +61,7 @@ func (s *Scheduler) preempt(t *Task, save bool) {
 	t.seq = nil
 	t.become(waiting)
 	t.report.Preempted++
-	s.meter.preempted++
+	s.stats.Preempted++
 	s.crowded = false
 	// One that held nothing makes no room, and would be back at once.
 	s.admitNone = s.admitNone || saved.items == 0

@@ -84,7 +84,7 @@ func (s *Scheduler) beside(t *Task) bool {
 
 // readerFailed goes on without the reader for a task, or for good if it cannot even be opened.
 func (s *Scheduler) readerFailed(t *Task, opening bool) {
-	s.meter.unread++
+	s.stats.Unread++
 	t.alone = true
 	s.reader.failed = opening
 	s.reader.task, s.reader.have, s.reader.end = nil, 0, 0
@@ -245,7 +245,7 @@ func (s *Scheduler) move(n int) {
 		return
 	}
 	r.bytes = bytes / (to - from)
-	s.meter.beside += uint64(to - from)
+	s.stats.ReadBeside += uint64(to - from)
 	t.moved = false
 	s.released(t)
 }

@@ -131,7 +131,7 @@ func (s *Scheduler) Evicted(seq *kv.Sequence) {
 	if !s.planned {
 		v, size := view{copied: s.copies(), context: s.cfg.Cells}, s.sizeOf(seq)
 		if size.bytes == 0 || s.writing() || !v.mayCopy(size) {
-			s.meter.unkept++
+			s.stats.Unkept++
 			return
 		}
 	}

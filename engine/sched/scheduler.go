@@ -130,8 +130,8 @@ type Scheduler struct {
 	spill     *spiller
 	keeping   keeping // of what toKeep has chosen
 	lent      *lending
-	planned   bool // the copy that is being made is a step of the plan
-	meter     meter
+	planned   bool      // the copy that is being made is a step of the plan
+	stats     Stats     // what has been counted so far; count adds what is under way
 	counted   time.Time // when published was made
 
 	published atomic.Pointer[Stats] // as it was between two turns, not long ago
@@ -269,7 +269,7 @@ func (s *Scheduler) receive() (calls []func(), closed bool) {
 	defer s.mu.Unlock()
 	for _, t := range s.arrivals {
 		t.trace("queued", len(t.Prompt.Items), 0)
-		s.meter.submitted++
+		s.stats.Submitted++
 	}
 	s.queue = append(s.queue, s.arrivals...)
 	s.arrivals = nil
@@ -317,7 +317,7 @@ func (s *Scheduler) finish(t *Task, err error) {
 	t.err, t.saved = err, nil
 	s.admitNone, s.crowded = false, false
 	t.trace("ended", t.answered, time.Since(t.arrived))
-	s.meter.end(t)
+	s.stats.end(t)
 	close(t.done)
 }
 
@@ -338,6 +338,6 @@ func (t *Task) release(i int) {
 // check notes a failure of the memory's books, after which only that sequence is lost.
 func (s *Scheduler) check(err error) {
 	if err != nil {
-		s.meter.faults++
+		s.stats.Faults++
 	}
 }

@@ -96,37 +96,27 @@ type Stats struct {
 	Media media.EncoderStats `json:"media"`
 }
 
-// meter counts, on the loop's goroutine.
-type meter struct {
-	submitted, completed, cancelled, failed   uint64
-	turns, tokens, prompt, cached, late, disk uint64
-	preempted, guessed, right, faults, beside uint64
-	drafted, undrafted, unread, unkept        uint64
-	towerBeside                               uint64
-	queue, ttft, itl                          Histogram
-}
-
 // end counts a task that has ended.
-func (m *meter) end(t *Task) {
+func (c *Stats) end(t *Task) {
 	switch {
 	case t.err == nil:
-		m.completed++
+		c.Completed++
 	case errors.Is(t.err, context.Canceled), errors.Is(t.err, context.DeadlineExceeded),
 		errors.Is(t.err, ErrClosed):
-		m.cancelled++
+		c.Cancelled++
 	default:
-		m.failed++
+		c.Failed++
 	}
 	r := &t.report
-	m.cached += uint64(r.Cached)
-	m.late += uint64(r.LateShare)
-	m.disk += uint64(r.Restored)
-	m.guessed += uint64(r.Guessed)
-	m.drafted += uint64(r.Drafted)
-	m.right += uint64(r.Right)
+	c.CachedItems += uint64(r.Cached)
+	c.LateItems += uint64(r.LateShare)
+	c.DiskItems += uint64(r.Restored)
+	c.Guessed += uint64(r.Guessed)
+	c.Drafted += uint64(r.Drafted)
+	c.Right += uint64(r.Right)
 	if !r.First.IsZero() {
-		m.queue.add(r.Queue)
-		m.ttft.add(r.First.Sub(t.arrived))
+		c.Queue.add(r.Queue)
+		c.TTFT.add(r.First.Sub(t.arrived))
 	}
 }
 
@@ -163,20 +153,10 @@ func (s *Scheduler) publish() {
 	}
 }
 
-// count reads the counters.
+// count returns the counters, with what waits and runs now.
 func (s *Scheduler) count() Stats {
-	m := &s.meter
-	st := Stats{
-		Submitted: m.submitted, Completed: m.completed, Cancelled: m.cancelled, Failed: m.failed,
-		Waiting: len(s.queue), Turns: m.turns, Tokens: m.tokens, PromptItems: m.prompt,
-		CachedItems: m.cached, LateItems: m.late,
-		DiskItems: m.disk, Preempted: m.preempted, ReadBeside: m.beside,
-		EncodedBeside: m.towerBeside, Guessed: m.guessed,
-		Drafted: m.drafted, Right: m.right,
-		Undrafted: m.undrafted, Unread: m.unread, Unkept: m.unkept, CopiedBytes: s.copies().bytes,
-		Faults: m.faults,
-		Queue:  m.queue, TTFT: m.ttft, ITL: m.itl, Cells: s.cfg.Cache.Stats(),
-	}
+	st := s.stats
+	st.Waiting, st.CopiedBytes, st.Cells = len(s.queue), s.copies().bytes, s.cfg.Cache.Stats()
 	for _, t := range s.active {
 		if t.answered > 0 {
 			st.Writing++

@@ -118,7 +118,7 @@ func (s *Scheduler) decode(parts []part) {
 // decoded draws tokens from a decode of n entries that succeeded. It runs on the compute thread, as
 // samplers do.
 func (s *Scheduler) decoded(parts []part, n int, took time.Duration) {
-	s.meter.turns++
+	s.stats.Turns++
 	s.tokens.add(n, took)
 	for i := range parts {
 		p := &parts[i]
@@ -197,16 +197,16 @@ func (s *Scheduler) settle(p *part, right int) error {
 // drawn notes that a token was drawn.
 func (s *Scheduler) drawn(t *Task) {
 	now := time.Now()
-	s.meter.tokens++
+	s.stats.Tokens++
 	t.answered++
 	if t.answered == 1 {
 		t.report.First = now
-		s.meter.prompt += uint64(len(t.Prompt.Items))
+		s.stats.PromptItems += uint64(len(t.Prompt.Items))
 		t.trace("first token", len(t.Prompt.Items), now.Sub(t.arrived))
 	} else {
 		gap := now.Sub(t.last)
 		t.report.Gap = max(t.report.Gap, gap)
-		s.meter.itl.add(gap)
+		s.stats.ITL.add(gap)
 	}
 	t.last = now
 }
