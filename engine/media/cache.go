@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine/kv"
+	"github.com/eyelet-engine/eyelet/engine/media/disk"
 )
 
 // What [Options] take for zero.
@@ -23,8 +24,7 @@ type Options struct {
 	// limit.
 	Bytes int64
 	// Dir is the folder of the embeddings on disk, made if it is missing; empty for none. Caches of
-	// several processes may share it, but each keeps to its limit by what it saw there when it
-	// opened and wrote itself.
+	// several processes may share it.
 	Dir string
 	// DiskBytes is the limit of the files in Dir; 0 for DefaultDiskBytes.
 	DiskBytes int64
@@ -34,7 +34,7 @@ type Options struct {
 // several goroutines. None but Close waits for the disk.
 type Cache struct {
 	limit int64
-	disk  *disk // nil for none
+	disk  *disk.Folder // nil for none
 
 	mu      sync.Mutex
 	entries map[kv.Key]*entry
@@ -63,7 +63,7 @@ type Stats struct {
 	// Evictions were dropped from memory to keep to the limit.
 	Evictions int64
 	// Disk is about the files; zero without a folder.
-	Disk DiskStats
+	Disk disk.Stats
 }
 
 // NewCache makes a cache. With a folder it takes stock of the files there, and drops the least
@@ -77,7 +77,7 @@ func NewCache(o Options) (*Cache, error) {
 		return c, nil
 	}
 	var err error
-	c.disk, err = openDisk(o.Dir, cmp.Or(o.DiskBytes, DefaultDiskBytes))
+	c.disk, err = disk.Open(o.Dir, disk.Options{Bytes: cmp.Or(o.DiskBytes, DefaultDiskBytes)})
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (c *Cache) Get(k kv.Key) (*Embeddings, bool) {
 	switch {
 	case e != nil:
 		c.stats.Hits++
-	case c.disk == nil || !c.disk.has(k): // what the disk has is counted when it is read
+	case c.disk == nil || !c.disk.Has(k): // what the disk has is counted when it is read
 		c.stats.Misses++
 	}
 	c.mu.Unlock()
@@ -135,7 +135,7 @@ func (c *Cache) Get(k kv.Key) (*Embeddings, bool) {
 		return nil, false
 	}
 	if c.disk != nil {
-		c.disk.use(k, time.Now(), true)
+		c.disk.Use(k, time.Now(), true)
 	}
 	return e, true
 }
@@ -153,7 +153,7 @@ func (c *Cache) Put(k kv.Key, rows []float32) *Embeddings {
 	}
 	c.mu.Unlock()
 	if saved != nil {
-		c.disk.store(k, saved.Rows(), saved.Release)
+		c.disk.Store(k, saved.Rows(), saved.Release)
 	}
 	return e
 }
@@ -165,7 +165,7 @@ func (c *Cache) load(k kv.Key, values int, done func(*Embeddings)) bool {
 	if c.disk == nil {
 		return false
 	}
-	return c.disk.load(k, values, func(rows []float32) {
+	return c.disk.Load(k, values, func(rows []float32) {
 		c.mu.Lock()
 		var e *Embeddings
 		if rows == nil {
@@ -245,7 +245,7 @@ func (c *Cache) Stats() Stats {
 	s.Entries = len(c.entries)
 	c.mu.Unlock()
 	if c.disk != nil {
-		s.Disk = c.disk.statistics()
+		s.Disk = c.disk.Stats()
 	}
 	return s
 }
@@ -254,7 +254,7 @@ func (c *Cache) Stats() Stats {
 // be had. Closing again does nothing.
 func (c *Cache) Close() error {
 	if c.disk != nil {
-		c.disk.close()
+		c.disk.Close()
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/eyelet-engine/eyelet/engine/kv"
+	"github.com/eyelet-engine/eyelet/engine/media/disk"
 )
 
 func TestKeysTellFilesTowersAndPartsApart(t *testing.T) {
@@ -178,7 +179,7 @@ func TestCacheCountsAndEvictsLikeThePlainOne(t *testing.T) {
 }
 
 func TestManyGoroutinesShareACache(t *testing.T) {
-	c := newCache(t, Options{Bytes: 400, Dir: t.TempDir(), DiskBytes: 6 * rowsSize(20)})
+	c := newCache(t, Options{Bytes: 400, Dir: t.TempDir(), DiskBytes: 6 * disk.Size(20)})
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {
@@ -207,7 +208,7 @@ func TestManyGoroutinesShareACache(t *testing.T) {
 	if s.HeldBytes != 0 || s.Bytes > 400 || s.Bytes != 80*int64(s.Entries) {
 		t.Errorf("%+v", s)
 	}
-	if s.Disk.Files == 0 || s.Disk.Bytes > 6*rowsSize(20) || s.Disk.Damaged != 0 ||
+	if s.Disk.Files == 0 || s.Disk.Bytes > 6*disk.Size(20) || s.Disk.Damaged != 0 ||
 		s.Disk.LastError != nil {
 		t.Errorf("%+v", s.Disk)
 	}

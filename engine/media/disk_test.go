@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/eyelet-engine/eyelet/engine/kv"
+	"github.com/eyelet-engine/eyelet/engine/media/disk"
 )
 
 // fetch asks for embeddings that are looked for as n numbers, and returns a copy.
@@ -45,7 +46,24 @@ func fill(t *testing.T, dir string, n int, names ...string) {
 	}
 }
 
-func pathOf(dir, name string) string { return filepath.Join(dir, nameOfKey(keyOf(name))) }
+func pathOf(dir, name string) string { return filepath.Join(dir, disk.Name(keyOf(name))) }
+
+// fileBytes is the file that a folder makes of embeddings.
+func fileBytes(t testing.TB, k kv.Key, rows []float32) []byte {
+	t.Helper()
+	dir := t.TempDir()
+	d, err := disk.Open(dir, disk.Options{Bytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Store(k, rows, func() {})
+	d.Close()
+	data, err := os.ReadFile(filepath.Join(dir, disk.Name(k)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
 
 // age makes a file last used so many minutes ago.
 func age(t *testing.T, path string, minutes int) {
@@ -80,11 +98,11 @@ func TestEmbeddingsOutliveTheProcess(t *testing.T) {
 	}
 	s := c.Stats()
 	if s.DiskHits != 1 || s.Hits != 1 || s.Misses != 1 || s.Entries != 1 || s.Disk.Files != 2 ||
-		s.Disk.Bytes != 2*rowsSize(1000) {
+		s.Disk.Bytes != 2*disk.Size(1000) {
 		t.Errorf("%+v", s)
 	}
 	info, err := os.Stat(pathOf(dir, "a"))
-	if err != nil || info.Mode().Perm() != 0o600 || info.Size() != rowsSize(1000) {
+	if err != nil || info.Mode().Perm() != 0o600 || info.Size() != disk.Size(1000) {
 		t.Errorf("%v, %v", info, err)
 	}
 }
@@ -94,7 +112,7 @@ func TestDamagedFilesAreRemovedAndMadeAnew(t *testing.T) {
 		"empty":  func([]byte) []byte { return nil },
 		"cut":    func(b []byte) []byte { return b[:len(b)/2] },
 		"longer": func(b []byte) []byte { return append(b, b...) },
-		"holes":  func(b []byte) []byte { clear(b[rowsHeader:]); return b },
+		"holes":  func(b []byte) []byte { clear(b[disk.Size(0)-4:]); return b },
 		"a bit":  func(b []byte) []byte { b[len(b)-9]++; return b },
 		"another picture's": func([]byte) []byte {
 			return fileBytes(t, keyOf("b"), ramp('b', 100))
@@ -106,7 +124,7 @@ func TestDamagedFilesAreRemovedAndMadeAnew(t *testing.T) {
 			return bytes.Repeat([]byte("lorem "), 1000)
 		},
 		"a count beyond belief": func(b []byte) []byte {
-			copy(b[len(rowsMagic):], "\xff\xff\xff\xff\xff\xff\xff\xff")
+			copy(b[8:], "\xff\xff\xff\xff\xff\xff\xff\xff")
 			return b
 		},
 	} {
@@ -150,7 +168,7 @@ func TestFilesThatWereNotUsedGoFirst(t *testing.T) {
 	for i, name := range []string{"d", "c", "b", "a"} {
 		age(t, pathOf(dir, name), 10*(i+1)) // a is the oldest
 	}
-	c := newCache(t, Options{Dir: dir, DiskBytes: 3 * rowsSize(100)})
+	c := newCache(t, Options{Dir: dir, DiskBytes: 3 * disk.Size(100)})
 	if got := present(t, dir); !slices.Equal(got, []string{"b", "c", "d"}) {
 		t.Fatalf("after opening: %v", got)
 	}
@@ -162,7 +180,7 @@ func TestFilesThatWereNotUsedGoFirst(t *testing.T) {
 	if got := present(t, dir); !slices.Equal(got, []string{"b", "d", "e"}) {
 		t.Fatalf("after writing one: %v", got)
 	}
-	if s := c.Stats().Disk; s.Evictions != 2 || s.Files != 3 || s.Bytes != 3*rowsSize(100) {
+	if s := c.Stats().Disk; s.Evictions != 2 || s.Files != 3 || s.Bytes != 3*disk.Size(100) {
 		t.Errorf("%+v", s)
 	}
 	// What is used from memory alone is remembered as well.
@@ -174,7 +192,7 @@ func TestFilesThatWereNotUsedGoFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	age(t, pathOf(dir, "b"), 30)
-	newCache(t, Options{Dir: dir, DiskBytes: 2 * rowsSize(100)})
+	newCache(t, Options{Dir: dir, DiskBytes: 2 * disk.Size(100)})
 	if got := present(t, dir); !slices.Equal(got, []string{"d", "e"}) {
 		t.Errorf("after using one from memory: %v", got)
 	}
@@ -183,8 +201,8 @@ func TestFilesThatWereNotUsedGoFirst(t *testing.T) {
 func TestFilesOfOthersAreLeftAlone(t *testing.T) {
 	dir := t.TempDir()
 	hex := strings.Repeat("ab", 32)
-	keep := []string{"README", hex, hex + ".kv", strings.ToUpper(hex) + rowsSuffix,
-		hex[2:] + rowsSuffix, ".new.rows.tmp"}
+	keep := []string{"README", hex, hex + ".kv", strings.ToUpper(hex) + ".rows",
+		hex[2:] + ".rows", ".new.rows.tmp"}
 	for _, name := range append(keep, ".old.rows.tmp") {
 		if err := os.WriteFile(filepath.Join(dir, name), make([]byte, 1000), 0o600); err != nil {
 			t.Fatal(err)
@@ -197,7 +215,7 @@ func TestFilesOfOthersAreLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newCache(t, Options{Dir: dir, DiskBytes: 1})
-	if s := c.Stats().Disk; s != (DiskStats{}) {
+	if s := c.Stats().Disk; s != (disk.Stats{}) {
 		t.Errorf("%+v", s)
 	}
 	for _, name := range keep {
@@ -273,14 +291,19 @@ func TestAFolderThatIsGoneIsNoCatastrophe(t *testing.T) {
 func TestPutDoesNotWaitForTheDisk(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, dir, 100, "z")
+	const each = 1000
 	c := newCache(t, Options{Dir: dir, Bytes: -1})
+	c.disk.Close()
+	var err error
+	if c.disk, err = disk.Open(dir, disk.Options{Bytes: 1 << 20,
+		Pending: 2 * disk.Size(each)}); err != nil {
+		t.Fatal(err)
+	}
 	slow, answered := make(chan struct{}), make(chan struct{})
 	if !c.load(keyOf("z"), 100, func(e *Embeddings) { close(answered); <-slow; e.Release() }) {
 		t.Fatal("no file")
 	}
 	<-answered // the goroutine is held up now
-	const each = 1000
-	c.disk.queue = 2 * rowsSize(each)
 	for i := range 4 {
 		c.Put(kv.Key{byte(i)}, make([]float32, each)).Release()
 	}
@@ -305,7 +328,7 @@ func TestPutDoesNotWaitForTheDisk(t *testing.T) {
 
 func TestWhatCannotBeKeptOnDiskIsNotWritten(t *testing.T) {
 	dir := t.TempDir()
-	c := newCache(t, Options{Dir: dir, DiskBytes: 2 * rowsSize(10)})
+	c := newCache(t, Options{Dir: dir, DiskBytes: 2 * disk.Size(10)})
 	c.Put(keyOf("a"), ramp('a', 10)).Release()
 	c.Put(keyOf("b"), ramp('b', 100)).Release() // too large: a must not go for it
 	zero := float32(0)
@@ -314,7 +337,7 @@ func TestWhatCannotBeKeptOnDiskIsNotWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 1 || entries[0].Name() != nameOfKey(keyOf("a")) {
+	if err != nil || len(entries) != 1 || entries[0].Name() != disk.Name(keyOf("a")) {
 		t.Errorf("%v, %v; want the first alone", entries, err)
 	}
 	if s := c.Stats().Disk; s.Skipped != 1 || s.Errors != 1 ||

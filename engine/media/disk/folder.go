@@ -1,6 +1,9 @@
-package media
+// Package disk keeps embeddings of pictures in a folder, a file each, by the keys of the pictures and
+// within a limit of bytes: the least recently used go.
+package disk
 
 import (
+	"cmp"
 	"container/list"
 	"encoding/hex"
 	"errors"
@@ -20,20 +23,27 @@ import (
 
 const (
 	rowsSuffix = ".rows"
-	// maxPending is how many bytes of embeddings may wait to be written, unless one has more: they
-	// stay in memory until then.
-	maxPending = 128 << 20
+	// defaultPending is Options.Pending where that is 0.
+	defaultPending = 128 << 20
 	// strayAge is how old a temporary file must be for its writer to be gone for certain.
 	strayAge = time.Hour
 )
 
-// disk keeps embeddings in a folder, a file each, within a limit of bytes. One goroutine reads and
-// writes, so that nobody else waits.
-type disk struct {
-	dir   string
-	limit int64
-	queue int64         // maxPending
-	done  chan struct{} // closed when the goroutine has ended
+// Options are the limits of a [Folder].
+type Options struct {
+	Bytes int64 // of all files
+	// Pending is how many bytes of embeddings may wait to be written, unless one has more: they
+	// stay in memory until then. 0 means 128 MiB.
+	Pending int64
+}
+
+// Folder is a folder of embeddings. One goroutine reads and writes, so that nobody else waits.
+// Several processes may share a folder, but each keeps to its limit by what it saw there when it
+// opened it and wrote itself.
+type Folder struct {
+	dir  string
+	opt  Options
+	done chan struct{} // closed when the goroutine has ended
 
 	mu      sync.Mutex
 	work    sync.Cond
@@ -43,7 +53,7 @@ type disk struct {
 	writes  []write
 	pending int64 // bytes of writes
 	closing bool
-	stats   DiskStats
+	stats   Stats
 }
 
 // file is a file that the folder has.
@@ -66,8 +76,8 @@ type write struct {
 	done func()
 }
 
-// DiskStats counts what the folder of a [Cache] holds and what befell it.
-type DiskStats struct {
+// Stats counts what a [Folder] holds and what befell it.
+type Stats struct {
 	Files int
 	Bytes int64
 	// Evictions were removed to keep to the limit, Damaged because they did not hold what their
@@ -81,9 +91,9 @@ type DiskStats struct {
 	LastError error
 }
 
-// openDisk makes the folder if needed and takes stock of it. The time when a file was last used is
-// its modification time.
-func openDisk(dir string, limit int64) (*disk, error) {
+// Open makes the folder if needed and takes stock of it. The time when a file was last used is its
+// modification time.
+func Open(dir string, opt Options) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil { // embeddings tell what is in a picture
 		return nil, fmt.Errorf("media: %w", err)
 	}
@@ -91,8 +101,8 @@ func openDisk(dir string, limit int64) (*disk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("media: %w", err)
 	}
-	d := &disk{dir: dir, limit: limit, queue: maxPending, files: map[kv.Key]*list.Element{},
-		done: make(chan struct{})}
+	opt.Pending = cmp.Or(opt.Pending, defaultPending)
+	d := &Folder{dir: dir, opt: opt, files: map[kv.Key]*list.Element{}, done: make(chan struct{})}
 	d.work.L = &d.mu
 	var files []*file
 	for _, e := range entries {
@@ -115,7 +125,8 @@ func openDisk(dir string, limit int64) (*disk, error) {
 	return d, nil
 }
 
-func nameOfKey(k kv.Key) string { return hex.EncodeToString(k[:]) + rowsSuffix }
+// Name is the name of the file of a key.
+func Name(k kv.Key) string { return hex.EncodeToString(k[:]) + rowsSuffix }
 
 func keyOfName(name string) (k kv.Key, ok bool) {
 	digits, ok := strings.CutSuffix(name, rowsSuffix)
@@ -123,19 +134,19 @@ func keyOfName(name string) (k kv.Key, ok bool) {
 		return k, false
 	}
 	_, err := hex.Decode(k[:], []byte(digits))
-	return k, err == nil && nameOfKey(k) == name // capital digits would be another file
+	return k, err == nil && Name(k) == name // capital digits would be another file
 }
 
-// has reports whether there is a file of the key, as far as is known.
-func (d *disk) has(k kv.Key) bool {
+// Has reports whether there is a file of the key, as far as is known.
+func (d *Folder) Has(k kv.Key) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return !d.closing && d.files[k] != nil
 }
 
-// use notes that the embeddings of a key were used. Touched says that the modification time of the
+// Use notes that the embeddings of a key were used. Touched says that the modification time of the
 // file is to follow.
-func (d *disk) use(k kv.Key, now time.Time, touched bool) {
+func (d *Folder) Use(k kv.Key, now time.Time, touched bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if el := d.files[k]; el != nil {
@@ -145,9 +156,9 @@ func (d *disk) use(k kv.Key, now time.Time, touched bool) {
 	}
 }
 
-// load has a file read if there is one: done is called from the goroutine with what it holds, nil
+// Load has a file read if there is one: done is called from the goroutine with what it holds, nil
 // if that is not so many numbers.
-func (d *disk) load(k kv.Key, values int, done func(rows []float32)) bool {
+func (d *Folder) Load(k kv.Key, values int, done func(rows []float32)) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closing || d.files[k] == nil {
@@ -158,13 +169,13 @@ func (d *disk) load(k kv.Key, values int, done func(rows []float32)) bool {
 	return true
 }
 
-// store has a file written, unless there is one. Done is called when the rows are needed no more.
-func (d *disk) store(k kv.Key, rows []float32, done func()) {
-	size := rowsSize(len(rows))
+// Store has a file written, unless there is one. Done is called when the rows are needed no more.
+func (d *Folder) Store(k kv.Key, rows []float32, done func()) {
+	size := Size(len(rows))
 	d.mu.Lock()
 	switch {
 	case d.closing || d.files[k] != nil:
-	case size > d.limit || d.pending > 0 && d.pending+size > d.queue:
+	case size > d.opt.Bytes || d.pending > 0 && d.pending+size > d.opt.Pending:
 		d.stats.Skipped++
 	default:
 		d.pending += size
@@ -177,8 +188,8 @@ func (d *disk) store(k kv.Key, rows []float32, done func()) {
 	done()
 }
 
-// run reads and writes until close; reads come first, because somebody waits for them.
-func (d *disk) run() {
+// run reads and writes until Close; reads come first, because somebody waits for them.
+func (d *Folder) run() {
 	defer close(d.done)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -197,7 +208,7 @@ func (d *disk) run() {
 			d.write(w)
 			w.done()
 			d.mu.Lock()
-			d.pending -= rowsSize(len(w.rows)) // only now: it took memory until it was written
+			d.pending -= Size(len(w.rows)) // only now: it took memory until it was written
 		case d.closing:
 			return
 		default:
@@ -206,8 +217,8 @@ func (d *disk) run() {
 	}
 }
 
-// close writes what waits, and notes for the next process when files were last used.
-func (d *disk) close() {
+// Close writes what waits, and notes for the next process when files were last used.
+func (d *Folder) Close() {
 	d.mu.Lock()
 	d.closing = true
 	d.work.Signal()
@@ -219,20 +230,20 @@ func (d *disk) close() {
 		if f := el.Value.(*file); f.touched {
 			f.touched = false
 			// else it is only thought older
-			_ = os.Chtimes(filepath.Join(d.dir, nameOfKey(f.key)), time.Time{}, f.used)
+			_ = os.Chtimes(filepath.Join(d.dir, Name(f.key)), time.Time{}, f.used)
 		}
 	}
 }
 
 // read reads a file. One that is damaged is removed.
-func (d *disk) read(r read) []float32 {
-	name := nameOfKey(r.key)
+func (d *Folder) read(r read) []float32 {
+	name := Name(r.key)
 	path := filepath.Join(d.dir, name)
 	rows, err := readRowsFile(path, r.key, r.values)
 	if err == nil {
 		now := time.Now()
 		_ = os.Chtimes(path, time.Time{}, now) // else it is only thought older
-		d.use(r.key, now, false)
+		d.Use(r.key, now, false)
 		return rows
 	}
 	damaged := errors.Is(err, errDamaged)
@@ -270,13 +281,13 @@ func readRowsFile(path string, k kv.Key, values int) ([]float32, error) {
 
 // write writes a file, whole or not at all, after making room for it. The data may reach the disk
 // after the name: the checksum tells.
-func (d *disk) write(w write) {
-	size := rowsSize(len(w.rows))
+func (d *Folder) write(w write) {
+	size := Size(len(w.rows))
 	d.mu.Lock()
 	names := d.evict(size)
 	d.mu.Unlock()
 	d.remove(names...)
-	err := atomicfile.Write(filepath.Join(d.dir, nameOfKey(w.key)),
+	err := atomicfile.Write(filepath.Join(d.dir, Name(w.key)),
 		atomicfile.Options{Perm: 0o600, Sync: atomicfile.Nothing},
 		func(to io.Writer) error { return writeRows(to, w.key, w.rows) })
 	d.mu.Lock()
@@ -289,7 +300,7 @@ func (d *disk) write(w write) {
 }
 
 // remove removes files. The mutex is not held: nobody waits for the folder.
-func (d *disk) remove(names ...string) {
+func (d *Folder) remove(names ...string) {
 	for _, name := range names {
 		if err := os.Remove(filepath.Join(d.dir, name)); err != nil && !errors.Is(err,
 			fs.ErrNotExist) {
@@ -301,13 +312,13 @@ func (d *disk) remove(names ...string) {
 }
 
 // add notes a file as the last used. The mutex is held, as it is for evict, forget and fail.
-func (d *disk) add(f *file) {
+func (d *Folder) add(f *file) {
 	d.files[f.key] = d.order.PushFront(f)
 	d.stats.Bytes += f.size
 }
 
 // forget takes a file out of the books.
-func (d *disk) forget(el *list.Element) {
+func (d *Folder) forget(el *list.Element) {
 	f := d.order.Remove(el).(*file)
 	delete(d.files, f.key)
 	d.stats.Bytes -= f.size
@@ -315,23 +326,23 @@ func (d *disk) forget(el *list.Element) {
 
 // evict forgets the least recently used files until so many bytes have room, and returns their
 // names.
-func (d *disk) evict(size int64) (names []string) {
-	for d.stats.Bytes+size > d.limit && d.order.Len() > 0 {
+func (d *Folder) evict(size int64) (names []string) {
+	for d.stats.Bytes+size > d.opt.Bytes && d.order.Len() > 0 {
 		el := d.order.Back()
-		names = append(names, nameOfKey(el.Value.(*file).key))
+		names = append(names, Name(el.Value.(*file).key))
 		d.forget(el)
 		d.stats.Evictions++
 	}
 	return names
 }
 
-func (d *disk) fail(err error) {
+func (d *Folder) fail(err error) {
 	d.stats.Errors++
 	d.stats.LastError = fmt.Errorf("media: %w", err)
 }
 
-// statistics locks the mutex itself.
-func (d *disk) statistics() DiskStats {
+// Stats counts what the folder holds and what befell it so far.
+func (d *Folder) Stats() Stats {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.stats

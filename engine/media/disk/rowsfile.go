@@ -1,4 +1,4 @@
-package media
+package disk
 
 import (
 	"bufio"
@@ -40,8 +40,8 @@ var (
 	errNotFinite = errors.New("not finite")
 )
 
-// rowsSize is the size of a file of so many numbers; values is at least 0 and below 2^60.
-func rowsSize(values int) int64 {
+// Size is the size of a file of so many numbers; values is at least 0 and below 2^60.
+func Size(values int) int64 {
 	return int64(rowsHeader) + 4*int64(values) + int64(rowsTrailer)
 }
 
@@ -75,7 +75,7 @@ func writeRows(w io.Writer, k kv.Key, rows []float32) error {
 // readRows reads the file of a key, which must hold so many numbers. Size is the file's. Errors are
 // errDamaged, or those of r.
 func readRows(r io.Reader, size int64, k kv.Key, values int) ([]float32, error) {
-	if values <= 0 || int64(values) > 1<<40 || size != rowsSize(values) {
+	if values <= 0 || int64(values) > 1<<40 || size != Size(values) {
 		return nil, fmt.Errorf("it has %d bytes, not those of %d numbers: %w", size, values,
 			errDamaged)
 	}

@@ -1,4 +1,4 @@
-package media
+package disk
 
 import (
 	"bytes"
@@ -16,6 +16,15 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine/kv"
 )
+
+// ramp are n numbers from first on.
+func ramp(first float32, n int) []float32 {
+	rows := make([]float32, n)
+	for i := range rows {
+		rows[i] = first + float32(i)
+	}
+	return rows
+}
 
 // fileBytes is the file that writeRows makes.
 func fileBytes(t testing.TB, k kv.Key, rows []float32) []byte {
@@ -61,10 +70,10 @@ func TestRowsComeBackBitForBit(t *testing.T) {
 		if err := writeRows(&b, kv.Key{1}, rows); err != nil {
 			t.Fatal(err)
 		}
-		if int64(b.Len()) != rowsSize(n) {
-			t.Fatalf("%d bytes, want %d", b.Len(), rowsSize(n))
+		if int64(b.Len()) != Size(n) {
+			t.Fatalf("%d bytes, want %d", b.Len(), Size(n))
 		}
-		got, err := readRows(iotest.OneByteReader(&b), rowsSize(n), kv.Key{1}, n)
+		got, err := readRows(iotest.OneByteReader(&b), Size(n), kv.Key{1}, n)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +86,7 @@ func TestRowsComeBackBitForBit(t *testing.T) {
 }
 
 func TestAnyChangedOrMissingByteIsNoticed(t *testing.T) {
-	k, rows := keyOf("a"), ramp(1, 9)
+	k, rows := kv.Key{'a'}, ramp(1, 9)
 	good := fileBytes(t, k, rows)
 	refused := func(what string, i int, file []byte, size int64) {
 		t.Helper()
@@ -94,7 +103,7 @@ func TestAnyChangedOrMissingByteIsNoticed(t *testing.T) {
 		refused("the end, unlike its size,", i, good[:i], int64(len(good)))
 	}
 	refused("a byte more", len(good), append(bytes.Clone(good), 0), int64(len(good)+1))
-	if _, err := readRows(bytes.NewReader(good), int64(len(good)), keyOf("b"),
+	if _, err := readRows(bytes.NewReader(good), int64(len(good)), kv.Key{'b'},
 		len(rows)); !errors.Is(err, errDamaged) {
 		t.Errorf("another key: %v", err)
 	}
@@ -125,7 +134,7 @@ func TestNumbersThatAreNotFiniteAreNeitherWrittenNorRead(t *testing.T) {
 
 func TestAFaultOfTheDiskIsNotDamage(t *testing.T) {
 	broken := errors.New("broken")
-	if _, err := readRows(iotest.ErrReader(broken), rowsSize(3), kv.Key{}, 3); !errors.Is(err,
+	if _, err := readRows(iotest.ErrReader(broken), Size(3), kv.Key{}, 3); !errors.Is(err,
 		broken) || errors.Is(err, errDamaged) {
 		t.Errorf("%v", err)
 	}
