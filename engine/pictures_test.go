@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -60,46 +59,6 @@ func TestPicturesThatToolsReturnReachTheModelInOrder(t *testing.T) {
 				t.Errorf("%q %+v", a.text, a.Usage)
 			}
 		})
-	}
-}
-
-func TestPicturesOfOtherTurnsThanTheUsersFindAPlace(t *testing.T) {
-	image := chat.Image()
-	text := func(s string) chat.Content { return chat.Text(s) }
-	msg := func(role chat.Role, content ...chat.Content) chat.Message {
-		return chat.Message{Role: role, Content: content}
-	}
-	for name, c := range map[string]struct{ from, to []chat.Message }{
-		"system": {
-			[]chat.Message{msg("system", text("s"), image), msg("user", text("u"))},
-			[]chat.Message{msg("system", text("s")), msg("user", image, text("u"))},
-		},
-		"assistant": {
-			[]chat.Message{msg("user", image, text("u")), msg("assistant", text("a"), image),
-				msg("user", text("v"), image)},
-			[]chat.Message{msg("user", image, text("u")), msg("assistant", text("a")),
-				msg("user", image, text("v"), image)},
-		},
-		"two results before an answer": {
-			[]chat.Message{msg("user", text("u")), msg("assistant"), msg("tool", image),
-				msg("tool", text("r"), image), msg("assistant", text("a"))},
-			[]chat.Message{msg("user", text("u")), msg("assistant"),
-				msg("tool", text(pictureFollows)), msg("tool", text("r")), msg("user", image, image,
-					text(pictureOfTool)), msg("assistant", text("a"))},
-		},
-		"a result at the end": {
-			[]chat.Message{msg("user", text("u")), msg("assistant"), msg("tool", text("r"), image)},
-			[]chat.Message{msg("user", text("u")), msg("assistant"), msg("tool", text("r")),
-				msg("user", image, text(pictureOfTool))},
-		},
-	} {
-		moved, any := picturesToUsers(c.from)
-		if !any || fmt.Sprint(moved) != fmt.Sprint(c.to) {
-			t.Errorf("%s: %v, want %v", name, moved, c.to)
-		}
-	}
-	if moved, any := picturesToUsers([]chat.Message{msg("user", image)}); any || len(moved) != 1 {
-		t.Errorf("a user's picture moves: %v", moved)
 	}
 }
 

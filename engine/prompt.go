@@ -133,7 +133,7 @@ func (m *Model) chatMessages(messages []Message) ([]chat.Message, []*Image, erro
 			images = append(images, c.Image)
 		}
 		if m.picturesFirst() && !msg.KeepOrder {
-			cm.Content = withPicturesFirst(cm.Content)
+			cm.Content = chat.PicturesFirst(cm.Content)
 		}
 		out = append(out, cm)
 	}

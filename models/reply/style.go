@@ -108,7 +108,7 @@ func Detect(ctx context.Context, t *chat.Template, source string) Style {
 	// first.
 	for _, messages := range [][]chat.Message{messages, messages[:3]} {
 		parts, err := t.Render(ctx, messages,
-			chat.RenderOptions{Tools: toolsJSON([]Tool{{Name: probeTool,
+			chat.RenderOptions{Tools: ToolsJSON([]Tool{{Name: probeTool,
 				Parameters: json.RawMessage(`{"type":"object","properties":{}}`)}})})
 		if err != nil {
 			continue

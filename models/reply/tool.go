@@ -67,8 +67,8 @@ func (t *Tool) schema() ([]byte, error) {
 	return p, nil
 }
 
-// toolsJSON are tools as templates take them: OpenAI's shape.
-func toolsJSON(tools []Tool) json.RawMessage {
+// ToolsJSON are tools as chat templates take them: OpenAI's shape.
+func ToolsJSON(tools []Tool) json.RawMessage {
 	var b bytes.Buffer
 	b.WriteByte('[')
 	for i, t := range tools {
@@ -84,9 +84,6 @@ func toolsJSON(tools []Tool) json.RawMessage {
 	b.WriteByte(']')
 	return b.Bytes()
 }
-
-// ToolsJSON are tools as chat templates take them.
-func ToolsJSON(tools []Tool) json.RawMessage { return toolsJSON(tools) }
 
 // quote writes a string as JSON, without Go's escapes for web pages.
 func quote(s string) string {
@@ -131,9 +128,9 @@ func (c Call) Written() string {
 		tagClose
 }
 
-// ReturnedOpen and ReturnedClose stand around a result in a conversation whose template does not
+// returnedOpen and returnedClose stand around a result in a conversation whose template does not
 // write results.
 const (
-	ReturnedOpen  = "<tool_response>\n"
-	ReturnedClose = "\n</tool_response>"
+	returnedOpen  = "<tool_response>\n"
+	returnedClose = "\n</tool_response>"
 )
