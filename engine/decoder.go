@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/cores"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
@@ -18,7 +19,7 @@ type decoder struct {
 	width  int          // of an embedding
 	places int          // positions of an embedding
 	limit  int          // rows of a decode, less than the context takes in tests
-	pace   *answerPace  // of answers; nil where all threads compute them
+	pace   *cores.Pace  // of answers; nil where all threads compute them
 
 	threads int // of the context as it was made
 }
@@ -51,7 +52,7 @@ func (d *decoder) Decode(ctx context.Context, entries []sched.Entry) error {
 	}
 	start := time.Now()
 	err := d.lc.Decode(ctx, d.tokens)
-	d.pace.note(len(entries), time.Since(start))
+	d.pace.Computed(len(entries), time.Since(start))
 	return err
 }
 
@@ -69,10 +70,7 @@ func mostThreads(entries []sched.Entry) (most int) {
 // setThreads sets how many threads compute a decode of so many entries: most at most, unless that
 // is 0.
 func (d *decoder) setThreads(entries, most int) error {
-	n := d.threads
-	if d.pace != nil {
-		n = cmp.Or(d.pace.of(entries), d.pace.most)
-	}
+	n := cmp.Or(d.pace.Threads(entries), d.threads)
 	if most > 0 {
 		n = min(n, most)
 	}
@@ -93,7 +91,7 @@ func (d *decoder) DecodeRows(ctx context.Context, seq llama.Seq, rows []float32,
 	if err != nil {
 		return err
 	}
-	if err := d.setThreads(paceRows+1, 0); err != nil {
+	if err := d.setThreads(cores.AnswerRows+1, 0); err != nil {
 		return err
 	}
 	if !causal {

@@ -27,6 +27,7 @@ import (
 	"sync"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/engine/cores"
 )
 
 // Errors that callers tell apart with errors.Is. Each is wrapped with the file or figure at fault.
@@ -89,7 +90,7 @@ func New(options Options) (*Engine, error) {
 		return nil, errors.New("engine: Threads must be between 1 and 1024, or 0 for one a core")
 	}
 	if options.Threads == 0 {
-		options.Threads = physicalCores()
+		options.Threads = cores.Physical()
 	}
 	ggml.SetAcceleratorThreads(options.Threads)
 	return &Engine{threads: options.Threads, steady: options.AllThreads, thread: acquireThread(),

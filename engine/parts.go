@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/cores"
 	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 	"github.com/eyelet-engine/eyelet/engine/media"
@@ -69,7 +70,7 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 	})
 	m.decoder = newDecoder(m.lc)
 	if !m.engine.steady {
-		m.decoder.pace = newPace(m.engine.threads)
+		m.decoder.pace = cores.NewPace(m.engine.threads)
 	}
 	cfg := sched.Config{
 		Decoder: m.decoder, Cache: m.cache, Pictures: m.pictures, Encoder: m.jobs, Disk: m.disk,

@@ -1,4 +1,4 @@
-package engine
+package cores
 
 import "time"
 
@@ -22,9 +22,10 @@ const (
 	// paceAgain is how many windows pass before fewer threads are tried again where they did not
 	// help, at first and at most.
 	paceAgain, paceMost = 8, 128
-	// paceRows is the most entries of a decode that is counted as a step of answers.
-	paceRows = 16
 )
+
+// AnswerRows is the most entries of a decode that is counted as a step of answers.
+const AnswerRows = 16
 
 // window is what was seen of the machine and of the steps of answers for a while.
 type window struct {
@@ -75,9 +76,9 @@ func (p *pacer) next(w window) int {
 	return p.threads
 }
 
-// answerPace is a pacer with a clock, which watches the machine as long as answers are computed. It
-// belongs to the compute thread.
-type answerPace struct {
+// Pace decides how many threads compute answers, by watching the machine as long as they are
+// computed. It belongs to the compute thread. A nil Pace leaves the number alone.
+type Pace struct {
 	pacer
 	watch func() (busy, bool)
 	last  busy
@@ -92,19 +93,23 @@ type busy struct {
 	others time.Duration // by other programs, those of low priority counted little
 }
 
-func newPace(most int) *answerPace { return &answerPace{pacer: *newPacer(most), watch: watchCores} }
+// NewPace begins with the most threads that there are.
+func NewPace(most int) *Pace { return &Pace{pacer: *newPacer(most), watch: watchCores} }
 
-// of is how many threads are to compute a decode of so many entries.
-func (p *answerPace) of(entries int) int {
-	if p == nil || entries > paceRows {
+// Threads is how many threads are to compute a decode of so many entries; 0 of a nil Pace.
+func (p *Pace) Threads(entries int) int {
+	switch {
+	case p == nil:
 		return 0
+	case entries > AnswerRows:
+		return p.most
 	}
 	return p.threads
 }
 
-// note tells of a step that has been computed, and decides anew where the window is over.
-func (p *answerPace) note(entries int, took time.Duration) {
-	if p == nil || p.most < 2 || entries > paceRows {
+// Computed tells of a step that has been computed, and decides anew where the window is over.
+func (p *Pace) Computed(entries int, took time.Duration) {
+	if p == nil || p.most < 2 || entries > AnswerRows {
 		return
 	}
 	p.spent += took

@@ -1,11 +1,9 @@
-package engine
+package cores
 
 import (
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
 func TestThreadsFollowTheCoresThatOthersLeave(t *testing.T) {
@@ -74,49 +72,5 @@ intr 1 2 3 4 5 6 7 8 9 10
 	all, niced, cores := coreTimes(stat, func(cpu int) bool { return cpu != 2 })
 	if cores != 3 || all != (570+21)*10*time.Millisecond || niced != 2020*time.Millisecond {
 		t.Errorf("%v %v %d", all, niced, cores)
-	}
-}
-
-// The number of threads does not enter what is computed: an answer is the same to the last bit.
-func TestThreadsChangeNoLogit(t *testing.T) {
-	r := Request{Messages: []Message{User(Picture(picture(t, "chart-1.png")),
-		Text("Write the table as JSON."))}, MaxTokens: 40, Logprobs: true, TopLogprobs: 3,
-		Fresh: true}
-	m := open(t)
-	want := mustAsk(t, m, r)
-	m.decoder.pace.most, m.decoder.pace.threads = 1, 1
-	got := mustAsk(t, m, r)
-	if got.text != want.text {
-		t.Fatalf("%q and %q", got.text, want.text)
-	}
-	for i := range want.logprobs {
-		if got.logprobs[i].Logprob != want.logprobs[i].Logprob {
-			t.Fatalf("token %d: %v and %v", i, got.logprobs[i].Logprob, want.logprobs[i].Logprob)
-		}
-	}
-}
-
-func TestARequestCanTakeFewerThreads(t *testing.T) {
-	e, err := New(Options{Threads: 2, AllThreads: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
-	m, err := e.Load(t.Context(), ModelSpec{Model: seedModel, Projector: seedProjector})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct{ asked, want int }{{1, 1}, {0, 2}, {7, 2}} {
-		got := mustAsk(t, m, Request{Messages: []Message{User(Text("What color?"))}, MaxTokens: 3,
-			Threads: c.asked})
-		if now, batch := m.decoder.lc.Threads(); got.text == "" || now != c.want ||
-			batch != c.want {
-			t.Errorf("%d asked for: %d and %d threads, want %d", c.asked, now, batch, c.want)
-		}
-	}
-	for _, c := range []struct{ a, b, want int }{{1, 2, 2}, {1, 0, 0}, {0, 3, 0}} {
-		if got := mostThreads([]sched.Entry{{Threads: c.a}, {Threads: c.b}}); got != c.want {
-			t.Errorf("%d and %d: %d, want %d", c.a, c.b, got, c.want)
-		}
 	}
 }

@@ -1,4 +1,6 @@
-package engine
+// Package cores knows which cores this process may use, and how many threads are best to compute on
+// them while other programs want them too.
+package cores
 
 import (
 	"fmt"
@@ -7,10 +9,10 @@ import (
 	"strings"
 )
 
-// physicalCores counts the cores that this process may run on, hyper-threads once: two threads of
+// Physical counts the cores that this process may run on, hyper-threads once: two threads of
 // one core share its vector units and only get in each other's way. A CPU quota of the container,
 // which GOMAXPROCS follows, is the upper bound.
-func physicalCores() int {
+func Physical() int {
 	limit := max(runtime.GOMAXPROCS(0), 1)
 	allowed, ok := allowedCores()
 	if !ok {
