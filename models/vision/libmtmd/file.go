@@ -30,11 +30,8 @@ func family(f *gguf.File, projector string) string {
 // vision.CheckTower knows: epsilons that are no positive number, and numbers of patches to merge
 // into one token that do not come out even.
 func checkNumbers(f *gguf.File, projector string) error {
-	for _, kv := range f.Keys() {
-		if x, ok := kv.Value.Float(); ok && strings.HasSuffix(kv.Key, "epsilon") &&
-			(math.IsNaN(x) || math.IsInf(x, 0) || x < 0) {
-			return fmt.Errorf("%s is %v", kv.Key, x)
-		}
+	if err := checkEpsilons(f); err != nil {
+		return err
 	}
 	switch projector {
 	case "qwen2.5vl_merger": // the others do without the key
@@ -62,6 +59,17 @@ func checkNumbers(f *gguf.File, projector string) error {
 		if n, ok := f.Uint("clip.vision.spatial_merge_size"); ok && n != 2 {
 			return fmt.Errorf("clip.vision.spatial_merge_size is %d, and a %s merges 2", n,
 				projector)
+		}
+	}
+	return nil
+}
+
+// checkEpsilons refuses epsilons of norms that are no positive number.
+func checkEpsilons(f *gguf.File) error {
+	for _, kv := range f.Keys() {
+		if x, ok := kv.Value.Float(); ok && strings.HasSuffix(kv.Key, "epsilon") &&
+			(math.IsNaN(x) || math.IsInf(x, 0) || x < 0) {
+			return fmt.Errorf("%s is %v", kv.Key, x)
 		}
 	}
 	return nil

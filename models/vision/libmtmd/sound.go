@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/cgo/mtmd"
@@ -118,11 +117,8 @@ func checkEars(f *gguf.File) (kind string, err error) {
 		return "", fmt.Errorf("clip.audio.attention.head_count %d does not divide the width %d",
 			heads, width)
 	}
-	for _, kv := range f.Keys() {
-		if x, ok := kv.Value.Float(); ok && strings.HasSuffix(kv.Key, "epsilon") &&
-			(math.IsNaN(x) || math.IsInf(x, 0) || x < 0) {
-			return "", fmt.Errorf("%s is %v", kv.Key, x)
-		}
+	if err := checkEpsilons(f); err != nil {
+		return "", err
 	}
 	if n, ok := f.Uint("clip.audio.projector.stack_factor"); ok && (n < 1 || n > 64) {
 		return "", fmt.Errorf("clip.audio.projector.stack_factor is %d", n)
@@ -132,39 +128,41 @@ func checkEars(f *gguf.File) (kind string, err error) {
 		return "", fmt.Errorf(
 			"clip.audio.projector.stack_factor is %d, which libmtmd 0.7 does not compute", n)
 	}
-	// Whisper's encoder, which most families have: kernels over the bins of the spectrum,
-	// positions, and blocks of the width.
-	for _, name := range []string{"a.conv1d.1.weight", "a.conv1d.2.weight"} {
-		if t, ok := f.Tensor(name); ok && t.Type != gguf.F16 {
-			return "", fmt.Errorf("tensor %s is stored as %v, and ggml takes kernels in F16", name,
-				t.Type)
-		}
-	}
-	if t, ok := f.Tensor("a.conv1d.1.weight"); ok && (len(t.Dims) != 3 || t.Dims[1] != bins ||
-		t.Dims[2] != width) {
-		return "", fmt.Errorf(
-			"tensor %s has dimensions %v, which do not fit %d bins and a width of %d", t.Name,
-			t.Dims, bins, width)
-	}
-	if t, ok := f.Tensor("a.conv1d.2.weight"); ok && (len(t.Dims) != 3 || t.Dims[1] != width ||
-		t.Dims[2] != width) {
-		return "", fmt.Errorf("tensor %s has dimensions %v, which do not fit a width of %d", t.Name,
-			t.Dims, width)
-	}
-	if t, ok := f.Tensor("a.position_embd.weight"); ok && (len(t.Dims) != 2 || t.Dims[0] != width ||
-		t.Dims[1] < 1500) {
-		return "", fmt.Errorf("tensor %s has dimensions %v, which do not fit a width of %d and the 1500 positions of 30 seconds", t.Name, t.Dims, width)
+	return kind, checkEarTensors(f, width, bins, blocks)
+}
+
+// checkEarTensors compares the tensors of Whisper's encoder, which most families have, with the
+// numbers that the file states: kernels over the bins of the spectrum, positions, and blocks of the
+// width.
+func checkEarTensors(f *gguf.File, width, bins, blocks uint64) error {
+	dims := map[string][]uint64{ // 0 for any
+		"a.conv1d.1.weight": {0, bins, width}, "a.conv1d.2.weight": {0, width, width},
+		"a.position_embd.weight": {width, 0},
 	}
 	for i := range blocks {
-		for _, norm := range []string{"ln1", "ln2"} {
-			if t, ok := f.Tensor(fmt.Sprintf("a.blk.%d.%s.weight", i, norm)); ok &&
-				t.Dims[0] != width {
-				return "", fmt.Errorf("tensor %s has dimensions %v, which do not fit a width of %d",
-					t.Name, t.Dims, width)
-			}
+		dims[fmt.Sprintf("a.blk.%d.ln1.weight", i)] = []uint64{width}
+		dims[fmt.Sprintf("a.blk.%d.ln2.weight", i)] = []uint64{width}
+	}
+	for _, t := range f.Tensors() {
+		want, known := dims[t.Name]
+		fits := len(t.Dims) == len(want)
+		for i := 0; fits && i < len(want); i++ {
+			fits = want[i] == 0 || t.Dims[i] == want[i]
+		}
+		switch {
+		case !known:
+		case !fits:
+			return fmt.Errorf("tensor %s has dimensions %v, which do not fit %d bins and a width "+
+				"of %d", t.Name, t.Dims, bins, width)
+		case strings.HasPrefix(t.Name, "a.conv1d.") && t.Type != gguf.F16:
+			return fmt.Errorf("tensor %s is stored as %v, and ggml takes kernels in F16", t.Name,
+				t.Type)
+		case t.Name == "a.position_embd.weight" && t.Dims[1] < 1500:
+			return fmt.Errorf("tensor %s has %d positions, and 30 seconds have 1500", t.Name,
+				t.Dims[1])
 		}
 	}
-	return kind, nil
+	return nil
 }
 
 // Info names the projector and what the embeddings depend on.
