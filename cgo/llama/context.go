@@ -189,34 +189,46 @@ func newContext(model *Model, p ContextParams) (*Context, error) {
 	return ctx, nil
 }
 
-func (p *ContextParams) toC(model *Model) (C.struct_llama_context_params, error) {
-	c := C.llama_context_default_params()
+// check refuses numbers over which libllama aborts or that it would cut off.
+func (p *ContextParams) check() error {
 	for name, v := range map[string]int{"NCtx": p.NCtx, "NBatch": p.NBatch, "NUBatch": p.NUBatch,
 		"NSeqMax": p.NSeqMax, "Threads": p.Threads,
 		"ThreadsBatch": p.ThreadsBatch, "OutputsMax": p.OutputsMax, "RecurrentRB": p.RecurrentRB} {
 		if v < 0 || v > math.MaxInt32/2 {
-			return c, fmt.Errorf("llama: context: %s is %d", name, v)
+			return fmt.Errorf("llama: context: %s is %d", name, v)
 		}
 	}
 	for name, v := range map[string]int{"Threads": p.Threads, "ThreadsBatch": p.ThreadsBatch} {
 		if v > maxThreads {
-			return c, fmt.Errorf("llama: context: %s is %d, at most %d are possible", name, v,
+			return fmt.Errorf("llama: context: %s is %d, at most %d are possible", name, v,
 				maxThreads)
 		}
 	}
 	for name, v := range map[string]float32{"RopeFreqBase": p.RopeFreqBase,
 		"RopeFreqScale": p.RopeFreqScale, "YarnExtFactor": p.YarnExtFactor} {
 		if !finite(v) || v < 0 {
-			return c, fmt.Errorf("llama: context: %s is %v", name, v)
+			return fmt.Errorf("llama: context: %s is %v", name, v)
 		}
 	}
 	if p.NonCausal && p.NBatch > maxEntries {
-		return c, fmt.Errorf("llama: context: NBatch is %d, at most %d are possible", p.NBatch,
+		return fmt.Errorf("llama: context: NBatch is %d, at most %d are possible", p.NBatch,
 			maxEntries)
 	}
+	if p.Pooling < PoolingModel || p.Pooling > PoolingRank {
+		return fmt.Errorf("llama: context: unknown Pooling %d", p.Pooling)
+	}
 	if n := max(p.NSeqMax, 1); n > MaxSequences() {
-		return c, fmt.Errorf("llama: context: NSeqMax is %d, this libllama takes at most %d", n,
+		return fmt.Errorf("llama: context: NSeqMax is %d, this libllama takes at most %d", n,
 			MaxSequences())
+	}
+	return nil
+}
+
+// toC checks the parameters and translates them for libllama.
+func (p *ContextParams) toC(model *Model) (C.struct_llama_context_params, error) {
+	c := C.llama_context_default_params()
+	if err := p.check(); err != nil {
+		return c, err
 	}
 	c.n_ctx = C.uint32_t(p.NCtx)
 	set := func(dst *C.uint32_t, v int) {
@@ -250,29 +262,9 @@ func (p *ContextParams) toC(model *Model) (C.struct_llama_context_params, error)
 	if err := p.checkMemory(model, ggml.Type(c.type_k), ggml.Type(c.type_v)); err != nil {
 		return c, err
 	}
-	switch p.FlashAttention {
-	case FlashAuto:
-		c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_AUTO
-		// libllama would try by laying out a graph, and switch flash attention off if the
-		// accelerator takes it from the CPU, whose it is. Both have it; GPUs are asked.
-		if ggml.AcceleratorState().Loaded && (len(model.gpus) == 0 || model.mixed) {
-			c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
-			if p.KeepKVOnCPU || model.attendOn(ggml.Type(c.type_k), ggml.Type(c.type_v)) {
-				c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_ENABLED
-			}
-		}
-	case FlashOff:
-		c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
-		if p.TypeV.BlockSize() > 1 {
-			return c, errors.New("llama: context: a quantized TypeV needs flash attention")
-		}
-	case FlashOn:
-		c.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_ENABLED
-	default:
-		return c, fmt.Errorf("llama: context: unknown FlashAttention %d", p.FlashAttention)
-	}
-	if p.Pooling < PoolingModel || p.Pooling > PoolingRank {
-		return c, fmt.Errorf("llama: context: unknown Pooling %d", p.Pooling)
+	if c.flash_attn_type, err = p.flashAttention(model, ggml.Type(c.type_k),
+		ggml.Type(c.type_v)); err != nil {
+		return c, err
 	}
 	// llama_pooling_type counts from -1 (unspecified)
 	c.pooling_type = C.enum_llama_pooling_type(p.Pooling) - 1
@@ -291,6 +283,31 @@ func (p *ContextParams) toC(model *Model) (C.struct_llama_context_params, error)
 	c.op_offload = C.bool(!p.NoOpOffload)
 	c.no_perf = true
 	return c, nil
+}
+
+// flashAttention says whether attention over a cache of these types is fused.
+func (p *ContextParams) flashAttention(model *Model, k, v ggml.Type) (
+	C.enum_llama_flash_attn_type, error) {
+	switch p.FlashAttention {
+	case FlashAuto:
+		// libllama would try by laying out a graph, and switch flash attention off if the
+		// accelerator takes it from the CPU, whose it is. Both have it; GPUs are asked.
+		switch {
+		case !ggml.AcceleratorState().Loaded || len(model.gpus) > 0 && !model.mixed:
+			return C.LLAMA_FLASH_ATTN_TYPE_AUTO, nil
+		case p.KeepKVOnCPU || model.attendOn(k, v):
+			return C.LLAMA_FLASH_ATTN_TYPE_ENABLED, nil
+		}
+		return C.LLAMA_FLASH_ATTN_TYPE_DISABLED, nil
+	case FlashOff:
+		if p.TypeV.BlockSize() > 1 {
+			return 0, errors.New("llama: context: a quantized TypeV needs flash attention")
+		}
+		return C.LLAMA_FLASH_ATTN_TYPE_DISABLED, nil
+	case FlashOn:
+		return C.LLAMA_FLASH_ATTN_TYPE_ENABLED, nil
+	}
+	return 0, fmt.Errorf("llama: context: unknown FlashAttention %d", p.FlashAttention)
 }
 
 // attendOn tells whether all GPUs that compute with layers of the model have flash attention over a
