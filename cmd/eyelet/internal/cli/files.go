@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/models/atomicfile"
+	"github.com/eyelet-engine/eyelet/models/convert"
 )
 
 // Cause is what went wrong with a file, without the system call and the path that package os
@@ -86,6 +87,14 @@ func CheckOutput(path, what string) error {
 		return Inputf("%s: there is no folder %s", path, filepath.Dir(path))
 	}
 	return nil
+}
+
+// CheckNewOutput is [CheckOutput] for a file that must not be there yet, unless force is set.
+func CheckNewOutput(path, what string, force bool) error {
+	if _, err := os.Lstat(path); !force && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w", path, convert.ErrExists)
+	}
+	return CheckOutput(path, what)
 }
 
 // WriteFile writes a file, whole or not at all. Where a link stands, the file that it names is

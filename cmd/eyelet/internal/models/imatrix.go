@@ -1,17 +1,13 @@
 package models
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/engine/bench"
-	"github.com/eyelet-engine/eyelet/models/convert"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/imatrix"
 )
@@ -100,10 +96,7 @@ func runImatrix(cmd *cobra.Command, o bench.ImatrixOptions, images []string, out
 	case o.Windows < 0 || o.Count < 0 || o.Threads < 0 || o.Threads > 512:
 		return cli.Usagef("--windows and --count cannot be negative, and --threads is 0 to 512")
 	}
-	if _, err := os.Lstat(out); !cli.BoolFlag(cmd, "force") && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w", out, convert.ErrExists)
-	}
-	if err := cli.CheckOutput(out, "the matrix"); err != nil {
+	if err := cli.CheckNewOutput(out, "the matrix", cli.BoolFlag(cmd, "force")); err != nil {
 		return err
 	}
 	if o.Threads, err = cli.ThreadCount(o.Threads); err != nil {

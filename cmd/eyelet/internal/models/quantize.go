@@ -2,10 +2,8 @@ package models
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -98,13 +96,15 @@ func NewQuantizeCommand() *cobra.Command {
 	f := cli.OrderedFlags(cmd)
 	f.StringVarP(&o.out, "out", "o", "", "GGUF file to write")
 	f.StringVar(&o.typ, "type",
-		"", "mixture of a language model (q4_k_m, q8_0, iq4_xs …; copy changes nothing) or type of a projector's matrices (q8_0, q4_k, bf16 …)")
+		"", "mixture of a language model (q4_k_m, q8_0, iq4_xs …; copy changes nothing) or type "+
+			"of a projector's matrices (q8_0, q4_k, bf16 …)")
 	f.BoolVar(&o.dryRun, "dry-run", false,
 		"say what would become of each tensor, and write nothing")
 	f.StringVar(&o.imatrix, "imatrix", "",
 		"importance matrix of the model or projector (eyelet imatrix, llama-imatrix)")
 	f.StringArrayVar(&o.tensors, "tensor",
-		nil, "PATTERN=TYPE for tensors whose name matches a regular expression; may be repeated, and the last that matches counts")
+		nil, "PATTERN=TYPE for tensors whose name matches a regular expression; may be repeated, "+
+			"and the last that matches counts")
 	f.StringArrayVar(&o.tensorFiles, "tensor-type-file", nil,
 		"file of such rules, between spaces or one a line")
 	f.StringArrayVar(&o.includeWeights, "include-weights", nil,
@@ -112,7 +112,8 @@ func NewQuantizeCommand() *cobra.Command {
 	f.StringArrayVar(&o.excludeWeights, "exclude-weights", nil,
 		"do not use it for tensors of this name; may be repeated")
 	f.StringArrayVar(&o.overrideKV, "override-kv",
-		nil, "KEY=TYPE:VALUE sets a key of the metadata, of type int, float, bool or str; may be repeated")
+		nil, "KEY=TYPE:VALUE sets a key of the metadata, of type int, float, bool or str; may be "+
+			"repeated")
 	f.IntVar(&o.bufferMiB, "max-buffer-size", 0,
 		"taken for llama-quantize's sake; a few MiB a thread are enough here")
 	_ = f.MarkHidden("max-buffer-size")
@@ -190,17 +191,11 @@ func runQuantize(cmd *cobra.Command, path string, o *quantizeOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(o.out); o.out != "" && !o.force && !o.dryRun && !errors.Is(err,
-		fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w", o.out, convert.ErrExists)
-	}
-	if o.keepSplit && !o.force && !o.dryRun {
-		if there := splitPart(o.out); there != "" {
+	if !o.dryRun {
+		if there := splitPart(o.out); there != "" && o.keepSplit && !o.force {
 			return fmt.Errorf("%s: %w", there, convert.ErrExists)
 		}
-	}
-	if !o.dryRun {
-		if err := cli.CheckOutput(o.out, "the model"); err != nil {
+		if err := cli.CheckNewOutput(o.out, "the model", o.force); err != nil {
 			return err
 		}
 	}

@@ -2,8 +2,6 @@ package models
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -80,17 +78,9 @@ const maxRules = 16 << 20
 func (o *quantizeOptions) allTensorRules() ([]string, error) {
 	rules := o.tensors[:len(o.tensors):len(o.tensors)]
 	for _, path := range o.tensorFiles {
-		f, err := os.Open(path)
+		data, err := cli.ReadLimited(path, maxRules)
 		if err != nil {
-			return nil, err
-		}
-		data, err := io.ReadAll(io.LimitReader(f, maxRules+1))
-		f.Close()
-		if err != nil {
-			return nil, err
-		}
-		if len(data) > maxRules {
-			return nil, cli.Inputf("%s is larger than %d bytes: it is no list of rules", path, maxRules)
+			return nil, cli.Inputf("%s: %w", path, cli.Cause(err))
 		}
 		list := strings.Fields(string(data))
 		if len(list) == 0 {
