@@ -75,16 +75,19 @@ func NewRunCommand() *cobra.Command {
 	f.StringVar(&o.Spec.Projector, "mmproj", "",
 		"GGUF file of the vision projector that belongs to it (default: that of the named model)")
 	f.StringArrayVarP(&o.images, "image", "i",
-		nil, "picture, PDF or video to ask about; may be repeated; - reads stdin; a folder asks about each picture in it")
+		nil, "picture, PDF or video to ask about; may be repeated; - reads stdin; a folder asks "+
+			"about each picture in it")
 	f.StringArrayVar(&o.sounds, "audio", nil,
 		"sound to ask about, for models that hear: WAV, MP3 or FLAC; may be repeated")
 	o.material.Bind(cmd)
 	f.StringVar(&o.imageTokens, "image-tokens", "",
 		"most image tokens of a picture, or MIN-MAX (default: as the model's family has it)")
 	f.StringVar(&o.jsonl, "jsonl",
-		"", "with a folder or a document: ask about each picture and page, write an answer a line to this file; a second run continues it")
+		"", "with a folder or a document: ask about each picture and page, write an answer a "+
+			"line to this file; a second run continues it")
 	f.StringVar(&o.boxes, "boxes",
-		"", "draw the boxes and points that the answer names on the picture, and write it to this PNG or JPEG file")
+		"", "draw the boxes and points that the answer names on the picture, and write it to "+
+			"this PNG or JPEG file")
 	f.BoolVar(&o.JSON, "json", false, "print one JSON object with text, usage and timings")
 	f.BoolVar(&o.interactive, "chat", false,
 		"hold a conversation even if there is a question or no terminal")
@@ -113,9 +116,11 @@ func NewRunCommand() *cobra.Command {
 	f.StringArrayVar(&o.Request.Stop, "stop", nil,
 		"end the answer before this text; may be repeated")
 	f.StringVar(&o.session, "session",
-		"", "go on with the conversation of this name, and keep it, pictures and their state included, in the state folder")
+		"", "go on with the conversation of this name, and keep it, pictures and their state "+
+			"included, in the state folder")
 	f.StringVar(&o.Spec.StateDir, "state-dir",
-		"", "folder for what outlives the program: sessions, encoded pictures, beginnings of prompts (default: none, or with --session EYELET_STATE, "+cli.StateDirText+")")
+		"", "folder for what outlives the program: sessions, encoded pictures, beginnings of "+
+			"prompts (default: none, or with --session EYELET_STATE, "+cli.StateDirText+")")
 	f.IntVar(&o.Spec.Parallel, "parallel", engine.DefaultParallel,
 		"with a folder: pictures that are asked about at a time")
 	f.DurationVar(&o.Spec.MaxGap, "max-itl", 250*time.Millisecond,
@@ -124,7 +129,8 @@ func NewRunCommand() *cobra.Command {
 		"when the context is full, go on without the middle of what was read, where the model can")
 	f.BoolVar(&o.Spec.NoSpeculation, "no-speculation", false, "guess no tokens ahead")
 	f.StringVar(&o.Spec.Draft, "draft-model",
-		"", "GGUF file of a small language model of the same vocabulary, which guesses tokens ahead; answers stay the same")
+		"", "GGUF file of a small language model of the same vocabulary, which guesses tokens "+
+			"ahead; answers stay the same")
 	f.BoolVar(&o.stats, "stats", false,
 		"print counters of scheduler, caches and tower to stderr at the end")
 	f.StringVar(&o.trace, "trace", "",
@@ -132,7 +138,8 @@ func NewRunCommand() *cobra.Command {
 	f.StringVar(&o.schema, "schema", "",
 		"JSON schema that the answer must satisfy: a file, or the schema itself")
 	f.IntVar(&o.Request.SchemaRetries, "schema-retries",
-		0, "draw an answer again, up to N times, that a check finds not to satisfy --schema; few schemas need the check")
+		0, "draw an answer again, up to N times, that a check finds not to satisfy --schema; few "+
+			"schemas need the check")
 	f.StringVar(&o.grammarFile, "grammar", "",
 		"file with a GBNF grammar that the answer must follow")
 	cli.AddPlacementFlags(f, &o.Spec)

@@ -16,13 +16,17 @@ import (
 // AddPlacementFlags adds the flags that say where a model lies.
 func AddPlacementFlags(f *pflag.FlagSet, spec *engine.ModelSpec) {
 	f.StringVar(&spec.Device, "device",
-		"", "devices that take layers of the model, with commas between them, as \"eyelet devices\" names them; none or cpu for the CPU alone (default: all)")
+		"", "devices that take layers of the model, with commas between them, as \"eyelet "+
+			"devices\" names them; none or cpu for the CPU alone (default: all)")
 	f.StringVar(&spec.RPC, "rpc",
-		"", "other machines that take layers of the model, as HOST:PORT with commas between them, where \"eyelet rpc\" runs")
+		"", "other machines that take layers of the model, as HOST:PORT with commas between "+
+			"them, where \"eyelet rpc\" runs")
 	f.Var((*shares)(&spec.TensorSplit), "tensor-split",
-		"share of the layers that each device gets, in proportion, as 3,1 (default: by free memory)")
+		"share of the layers that each device gets, in proportion, as 3,1 (default: by free "+
+			"memory)")
 	f.StringVar(&spec.VisionDevice, "vision-device",
-		"", "GPU that runs the vision tower; none or cpu for the CPU; auto for what is faster here, measured once (default: auto)")
+		"", "GPU that runs the vision tower; none or cpu for the CPU; auto for what is faster "+
+			"here, measured once (default: auto)")
 	f.Var((*layerCount)(&spec.GPULayers), "gpu-layers",
 		"layers to place on GPUs: a number, all, or none, with which no GPU computes anything")
 }

@@ -75,7 +75,8 @@ func NewDoctorCommand() *cobra.Command {
 	}
 	cmd.Flags().Bool("json", false, "print one JSON object")
 	cmd.Flags().Bool("calibrate",
-		false, "measure anew from how many rows on the accelerator is faster than ggml, and keep what is found")
+		false, "measure anew from how many rows on the accelerator is faster than ggml, and keep "+
+			"what is found")
 	return cmd
 }
 

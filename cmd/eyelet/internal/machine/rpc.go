@@ -76,13 +76,16 @@ func NewRPCCommand() *cobra.Command {
 	}
 	f := cli.OrderedFlags(cmd)
 	f.StringVarP(&o.listen, "listen", "l", "127.0.0.1",
-		"address to listen on, as HOST or HOST:PORT; the port is "+rpc.DefaultPort+" if none is given")
+		"address to listen on, as HOST or HOST:PORT; the port is "+
+			""+rpc.DefaultPort+" if none is given")
 	f.BoolVar(&o.trust, "trust-network", false,
 		"listen for other machines, all of which are trusted with this one")
 	f.StringVar(&o.device, "device",
-		"", "devices to lend, as \"eyelet devices\" names them (default: the GPUs, or the CPU where there is none)")
+		"", "devices to lend, as \"eyelet devices\" names them (default: the GPUs, or the CPU "+
+			"where there is none)")
 	f.StringVar(&o.memory, "memory",
-		"", "most memory to lend, as 12G (default: of the CPU what is available now, less 512 MiB; of a GPU all)")
+		"", "most memory to lend, as 12G (default: of the CPU what is available now, less 512 "+
+			"MiB; of a GPU all)")
 	cli.AddThreadsFlag(f, &o.threads)
 	f.StringVar(&o.worker, "worker", "", "")
 	_ = f.MarkHidden("worker")

@@ -39,7 +39,8 @@ func NewAdviseCommand() *cobra.Command {
 	}
 	f := cli.OrderedFlags(cmd)
 	f.StringVar(&memory, "memory",
-		"", "what the program may take, as 4GB or 6GiB (default: the memory of the machine that measured)")
+		"", "what the program may take, as 4GB or 6GiB (default: the memory of the machine that "+
+			"measured)")
 	f.StringVar(&wish, "wish", string(bench.Faithful), "faithful, fast or small")
 	f.Bool("json", false, "print one JSON object")
 	cli.CompleteWith(cmd, "wish", "faithful", "fast", "small")

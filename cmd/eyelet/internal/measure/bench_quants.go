@@ -71,13 +71,15 @@ func newBenchQuantsCommand() *cobra.Command {
 	f.StringVar(&o.q.BaseProjector, "base-projector", "",
 		"mmproj file that it is compared with (default: the largest)")
 	f.StringSliceVar(&o.q.KV, "kv",
-		[]string{"f16"}, "types of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0; the base has the first")
+		[]string{"f16"}, "types of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0; "+
+			"the base has the first")
 	f.IntSliceVarP(&o.q.Threads, "threads", "t", nil, "numbers of threads (default: one a core)")
 	f.IntSliceVar(&o.q.Batch, "batch", []int{512},
 		"tokens computed at once in a prompt (llama-bench's -ub)")
 	f.IntVarP(&o.q.Reps, "reps", "r", 5, "repetitions of each speed in a process")
 	f.IntVar(&o.q.Runs, "runs",
-		1, "processes that measure each speed, a round of all after the other; several tell bench compare what differs from run to run")
+		1, "processes that measure each speed, a round of all after the other; several tell "+
+			"bench compare what differs from run to run")
 	f.StringVar(&o.q.RPC, "rpc", "",
 		"with --only speed: other machines that take layers, as HOST:PORT with commas between them")
 	f.IntVar(&o.q.Context, "ctx", 0, "context length, for memory (default: eyelet's own)")

@@ -78,7 +78,8 @@ func NewEvalCommand() *cobra.Command {
 		"how many of the questions are asked, drawn at random (default: all)")
 	f.Uint64Var(&o.seed, "seed", 1, "seed that they are drawn with")
 	f.StringVarP(&o.answers, "answers", "o",
-		"", "write questions, answers and scores to this file, a JSON object a line; with --set, go on with it")
+		"", "write questions, answers and scores to this file, a JSON object a line; with --set, "+
+			"go on with it")
 	f.BoolVar(&r.JSON, "json", false, "print the scores as JSON")
 	f.IntVarP(&r.Request.MaxTokens, "max-tokens", "n", 256,
 		"longest answer in tokens (with --set, by default, what its answers need)")

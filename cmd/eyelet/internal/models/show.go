@@ -97,7 +97,8 @@ func NewShowCommand() *cobra.Command {
 	cmd.Flags().Bool("license", false,
 		"print the texts of the licences that came with a model of the store")
 	cmd.Flags().String("picture",
-		"", "say what this picture costs with the model: tokens and time under several bounds of --image-tokens")
+		"", "say what this picture costs with the model: tokens and time under several bounds of "+
+			"--image-tokens")
 	cmd.Flags().String("mmproj", "",
 		"with --picture: GGUF file of the projector, of a language model that is given as a file")
 	cmd.MarkFlagsMutuallyExclusive("license", "picture")

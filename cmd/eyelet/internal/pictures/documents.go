@@ -35,9 +35,11 @@ type Material struct {
 func (m *Material) Bind(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&m.Pages, "pages",
-		"", "pages of PDF and TIFF files, frames of animations: 3, 3-5, 8-, 1,4-6 (default: all pages, the first frame); for one file: doc.pdf#3-5")
+		"", "pages of PDF and TIFF files, frames of animations: 3, 3-5, 8-, 1,4-6 (default: all "+
+			"pages, the first frame); for one file: doc.pdf#3-5")
 	f.IntVar(&m.frames, "frames", 0,
-		fmt.Sprintf("frames to take of a video or an animation (default: %d of a video, the first of an animation)", film.DefaultFrames))
+		fmt.Sprintf("frames to take of a video or an animation (default: %d of a video, the "+
+			"first of an animation)", film.DefaultFrames))
 	f.Float64Var(&m.fps, "fps", 0,
 		"frames to take of a second of a video, instead of evenly spread ones")
 	f.StringVar(&m.from, "from", "", "where in a video to begin: 12.5 (seconds), 1:02, 1h2m")

@@ -108,7 +108,8 @@ func (o *serveOptions) flags(cmd *cobra.Command) {
 		"folder of reports of \"eyelet bench quants\" that the page shows")
 	f.BoolVar(&o.server.ReadOnly, "read-only", false, "refuse requests that would change the store")
 	f.StringVar(&o.server.Batches, "batches",
-		"", "folder for files and batches of OpenAI's API; off for none (default: batches in EYELET_STATE, "+cli.StateDirText+")")
+		"", "folder for files and batches of OpenAI's API; off for none (default: batches in "+
+			"EYELET_STATE, "+cli.StateDirText+")")
 	f.StringArrayVar(&o.server.Preload, "preload", nil,
 		"model to load at once; may be repeated; /readyz waits for it")
 	f.DurationVar(&o.pool.KeepAlive, "keep-alive", pool.DefaultKeepAlive,
@@ -118,7 +119,8 @@ func (o *serveOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.memory, "memory", "",
 		"most memory that models take together, as 24G (default: 85 % of what is available)")
 	f.IntVarP(&spec.Context, "ctx", "c", 0,
-		fmt.Sprintf("context length of every model in tokens (default: what its manifest says, or %d)", engine.DefaultContext))
+		fmt.Sprintf("context length of every model in tokens (default: what its manifest says, "+
+			"or %d)", engine.DefaultContext))
 	f.IntVar(&o.server.Context, "default-ctx", 0,
 		"context length where neither --ctx nor the model's manifest says one")
 	f.IntVar(&limits.Context, "max-ctx", 0,
@@ -128,23 +130,28 @@ func (o *serveOptions) flags(cmd *cobra.Command) {
 	f.IntVar(&spec.Queue, "queue", 256, "requests of a model that wait; more get 503")
 	cli.AddThreadsFlag(f, &o.threads)
 	f.IntVar(&o.server.DrawThreads, "draw-threads", 0,
-		"threads of a program that draws pictures, which gives way to answers (default: one a core)")
+		"threads of a program that draws pictures, which gives way to answers (default: one a "+
+			"core)")
 	f.DurationVar(&spec.MaxGap, "max-itl", 250*time.Millisecond,
 		"longest time between two tokens of an answer that other work should cause")
 	f.StringVar(&spec.StateDir, "state-dir",
-		"", "folder for encoded pictures and beginnings of prompts, which then outlive the program (default: none)")
+		"", "folder for encoded pictures and beginnings of prompts, which then outlive the "+
+			"program (default: none)")
 	cli.AddPlacementFlags(f, spec)
 	cli.AddVisionFlags(f, spec)
 	f.BoolVar(&spec.ExactImages, "exact-images", false,
 		"decode photos at full size, not shrunk to what the tower needs")
 	f.StringArrayVar(&o.server.Hosts, "allow-host",
-		nil, "name of this machine that clients use, beside localhost and addresses; * for any; may be repeated")
+		nil, "name of this machine that clients use, beside localhost and addresses; * for any; "+
+			"may be repeated")
 	f.StringArrayVar(&o.server.Pictures, "allow-image-urls",
-		nil, "host from which pictures may be fetched that a request names by http or https, or a folder as file:///srv/pictures; may be repeated")
+		nil, "host from which pictures may be fetched that a request names by http or https, or "+
+			"a folder as file:///srv/pictures; may be repeated")
 	f.StringArrayVar(&o.server.Origins, "allow-origin", nil,
 		"origin of web pages that may use the server, as https://chat.example.org; may be repeated")
 	f.StringVar(&o.keys, "keys",
-		"", "file of API keys, one of which each request must then carry; SIGHUP has it and the certificate read again")
+		"", "file of API keys, one of which each request must then carry; SIGHUP has it and the "+
+			"certificate read again")
 	f.StringVar(&o.cert, "tls-cert", "", "file of a certificate in PEM format, to serve HTTPS")
 	f.StringVar(&o.certKey, "tls-key", "", "file of the certificate's key")
 	f.StringVar(&o.maxBody, "max-body", "64M",
