@@ -134,7 +134,7 @@ func (o Options) open(data []byte) (*format, error) {
 }
 
 // checkedSize reads the size from the header and holds it against the limits. It is that of the
-// stored picture, before it is cropped and turned.
+// picture as its decoder returns it, before it is turned by what the file says beside.
 func (f *format) checkedSize(ctx context.Context, data []byte, opt Options) (w, h int, err error) {
 	defer f.recover(&err)
 	if f.size != nil {
@@ -178,8 +178,8 @@ func (f *format) describe(err error) error {
 		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
-	case errors.Is(err, jpeg.ErrTooLarge), errors.Is(err, errHEICCost),
-		errors.Is(err, wasm.ErrMemory), errors.Is(err, wasm.ErrTime):
+	case errors.Is(err, jpeg.ErrTooLarge), errors.Is(err, wasm.ErrMemory),
+		errors.Is(err, wasm.ErrTime):
 		return faultf(ErrTooLarge, "%s: %s", f.name, text)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, jpeg.ErrTruncated),

@@ -248,7 +248,7 @@ func FuzzOpen(f *testing.F) {
 	opt := Options{MaxPixels: 1 << 16, MaxBytes: 1 << 16, MaxFrames: 20}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if isHEIC(data) || isAVIF(data) || isJPEGXL(data) {
-			return // which FuzzHEIC and FuzzMachines are for
+			return // which FuzzMachines is for
 		}
 		file, err := Open(data, opt)
 		if err != nil {

@@ -28,9 +28,9 @@ type format struct {
 	machine *wasm.Decoder
 	// direct, where it is set, decodes in place of decode, at a scale of so many eighths.
 	direct func(ctx context.Context, data []byte, eighths int) (*RGB, error)
-	// check, where it is set, refuses what would cost the machine too much, and returns the size
-	// after the crops and turns that the machine carries out.
-	check func(f *format, data []byte, opt Options) (w, h int, err error)
+	// stored, where it is set, reads the sides before the crops and turns that the machine carries
+	// out, 0 where they are not told.
+	stored func(data []byte) (w, h int)
 	// metadata finds the EXIF block and the XMP packet that may state an orientation. It is
 	// nil where there is none to apply: HEIC's own rotation is applied by its decoder, and
 	// its EXIF tag only repeats it.
@@ -57,7 +57,7 @@ func init() {
 		tiffFormat(tiff.ReadDirectory),
 		{name: "AVIF", match: isAVIF, machine: wasm.AVIF, turn: avifTurn},
 		{name: "JPEG XL", match: isJPEGXL, machine: wasm.JPEGXL},
-		{name: "HEIC", match: isHEIC, size: heicSize, machine: wasm.HEIC, check: checkHEIC},
+		{name: "HEIC", match: isHEIC, machine: wasm.HEIC, stored: heicStored},
 	}
 }
 

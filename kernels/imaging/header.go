@@ -33,28 +33,27 @@ func ReadHeader(ctx context.Context, data []byte, opt Options) (Header, error) {
 func (f *format) header(ctx context.Context, data []byte, opt Options) (h Header, turn int,
 	err error) {
 	w, d, err := f.checkedSize(ctx, data, opt)
-	coded := int64(w) * int64(d)
-	if err == nil && f.check != nil {
-		w, d, err = f.checkedShape(data, opt)
-	}
 	if err != nil {
 		return h, 0, err
+	}
+	pixels := int64(w) * int64(d)
+	if f.stored != nil {
+		if sw, sh := f.stored(data); sw > 0 && sh > 0 {
+			if err := f.checkSize(sw, sh, len(data), opt); err != nil {
+				return h, 0, err
+			}
+			pixels = max(pixels, int64(sw)*int64(sh))
+		}
 	}
 	if turn = f.orientation(data); turn >= 5 {
 		w, d = d, w
 	}
-	h = Header{W: w, H: d, pixels: max(coded, int64(w)*int64(d))}
+	h = Header{W: w, H: d, pixels: pixels}
 	h.Bytes = f.decodingBytes(data, h.pixels, int64(opt.eighths(w, d)))
 	if turn > 1 {
 		h.Bytes *= 2 // turning copies the picture
 	}
 	return h, turn, nil
-}
-
-// checkedShape is the size after the crops and turns that the decoder carries out.
-func (f *format) checkedShape(data []byte, opt Options) (w, h int, err error) {
-	defer f.recover(&err)
-	return f.check(f, data, opt)
 }
 
 // decodingBytes estimates the memory that decoding takes. A baseline JPEG file is read row by row;

@@ -2,7 +2,6 @@ package imaging
 
 import (
 	"encoding/binary"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -77,24 +76,33 @@ func makeHEIC(items ...testItem) []byte {
 			box("idat", data)))
 }
 
-// testTile is the coded picture of photo.heic, of 100 x 64 pixels, and its hvcC property.
-func testTile(t testing.TB) (tile testItem) {
+// inside returns what the first box of a kind holds, looked for inside those of the kinds before.
+func inside(t testing.TB, data []byte, kinds ...string) []byte {
 	t.Helper()
-	file, err := readHEIC(readFile(t, "photo.heic"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	it := file.items[file.primary]
-	tile.kind, tile.w, tile.h = it.kind, 100, 64
-	if tile.data, err = file.contents(it); err != nil {
-		t.Fatal(err)
-	}
-	for p := range file.propertiesOf(it) {
-		if p.kind == "hvcC" {
-			tile.props = append(tile.props, box("hvcC", p.body))
+	for _, kind := range kinds {
+		found := false
+		for b := range isoBoxes(data) {
+			if found = b.kind == kind; found {
+				data = b.body
+				break
+			}
+		}
+		if !found {
+			t.Fatalf("no box %s", kind)
+		}
+		if kind == "meta" {
+			data = data[4:]
 		}
 	}
-	return tile
+	return data
+}
+
+// testTile is the coded picture of photo.heic, of 100 x 64 pixels, and its hvcC property.
+func testTile(t testing.TB) testItem {
+	t.Helper()
+	file := readFile(t, "photo.heic")
+	return testItem{kind: "hvc1", w: 100, h: 64, data: inside(t, file, "mdat"),
+		props: [][]byte{box("hvcC", inside(t, file, "meta", "iprp", "ipco", "hvcC"))}}
 }
 
 // gridFile is a file of a grid and its tiles, which are all the same. The decoder
@@ -119,6 +127,9 @@ func testClap(w, h, x, y int) []byte {
 	return box("clap", be(4, w), be(4, 1), be(4, h), be(4, 1), be(4, x), be(4, 2), be(4, y),
 		be(4, 2))
 }
+
+// Types of NAL units (Rec. ITU-T H.265, table 7-1).
+const nalSPS, nalPPS = 33, 34
 
 // testSPS is a sequence parameter set NAL unit of 8-bit 4:2:0 pictures.
 func testSPS(w, h int) []byte {
@@ -165,29 +176,6 @@ func testSPS(w, h int) []byte {
 
 func withLength(nal []byte) []byte { return slices.Concat(be(4, len(nal)), nal) }
 
-func TestSequenceParameterSetsAreRead(t *testing.T) {
-	for _, want := range [][2]int{{100, 64}, {4032, 3024}, {65535, 1}, {512, 512}} {
-		got, err := readSPS(testSPS(want[0], want[1])[2:])
-		if err != nil || got != (hevcSize{want[0], want[1], want[0], want[1]}) {
-			t.Errorf("%v: got %v, %v", want, got, err)
-		}
-	}
-	var s hevcStream
-	tile := testTile(t)
-	if err := s.addConfig(tile.props[0][8:]); err != nil {
-		t.Fatal(err)
-	}
-	if want := (hevcSize{104, 64, 100, 64}); len(s.sizes) != 1 || s.sizes[0] != want {
-		t.Errorf("x265's: got %v, want %v", s.sizes, want)
-	}
-	sps := testSPS(4032, 3024)
-	for n := range sps[2 : len(sps)-2] {
-		if _, err := readSPS(sps[2 : 2+n]); !errors.Is(err, errSPS) {
-			t.Errorf("cut after %d bytes: %v", n, err)
-		}
-	}
-}
-
 func TestHEICGridsCropsAndTurnsAreDecoded(t *testing.T) {
 	tile := testTile(t)
 	crop, turned, plane := tile, tile, tile
@@ -216,8 +204,8 @@ func TestHEICGridsCropsAndTurnsAreDecoded(t *testing.T) {
 		} else if m.W != c.w || m.H != c.h {
 			t.Errorf("%s: got %d x %d pixels, want %d x %d", c.name, m.W, m.H, c.w, c.h)
 		}
-		h, err := ReadHeader(t.Context(), c.file, Options{})
-		if err != nil || h.W != c.w || h.H != c.h {
+		if h, err := ReadHeader(t.Context(), c.file, Options{}); err != nil || h.W != c.w ||
+			h.H != c.h {
 			t.Errorf("%s: the header says %d x %d pixels (%v), want %d x %d", c.name, h.W, h.H, err,
 				c.w, c.h)
 		}

@@ -2,7 +2,6 @@ package imaging
 
 import (
 	"context"
-	"encoding/binary"
 	"image"
 	"slices"
 )
@@ -30,43 +29,6 @@ func (f *format) decodeInMachine(ctx context.Context, data []byte, pixels int64,
 		return nil, f.describe(err)
 	}
 	return m, nil
-}
-
-// isAVIF looks at the brands of an ISO base media file (AV1 Image File Format 1.1, section 6). Of
-// those that name the structure alone, the compatible brands say who codes the pixels.
-func isAVIF(head []byte) bool {
-	switch isoBrand(head) {
-	case "avif", "avis":
-		return true
-	case "mif1", "msf1":
-		end := min(len(head), int(min(binary.BigEndian.Uint32(head), 1<<10)))
-		for brand := range slices.Chunk(head[min(16, end):end], 4) {
-			if string(brand) == "avif" || string(brand) == "avis" {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// avifTurn returns how the primary picture of an AVIF file is turned and mirrored, in that order,
-// as an EXIF orientation (ISO/IEC 23008-12, 6.5.10 and 6.5.12). The EXIF block does not count.
-func avifTurn(data []byte) int {
-	file, err := readHEIC(data)
-	if err != nil || file.items[file.primary] == nil {
-		return 1
-	}
-	angle, mirror := 0, 0 // in quarters, against the clock; 1 top to bottom, 2 left to right
-	for p := range file.propertiesOf(file.items[file.primary]) {
-		switch {
-		case len(p.body) == 0:
-		case p.kind == "irot":
-			angle = int(p.body[0] & 3)
-		case p.kind == "imir":
-			mirror = 1 + int(p.body[0]&1)
-		}
-	}
-	return [4][3]int{{1, 4, 2}, {8, 5, 7}, {3, 2, 4}, {6, 7, 5}}[angle][mirror]
 }
 
 // isJPEGXL knows a bare stream and the container.

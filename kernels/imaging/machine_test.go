@@ -15,7 +15,7 @@ import (
 
 // inMachines returns the names of the test files whose decoders run in WebAssembly.
 func inMachines(t testing.TB) (names []string) {
-	for _, kind := range []string{"*.avif", "*.jxl"} {
+	for _, kind := range []string{"*.avif", "*.heic", "*.jxl"} {
 		paths, err := filepath.Glob("testdata/files/" + kind)
 		if err != nil || len(paths) == 0 {
 			t.Fatal(kind, err)
@@ -104,9 +104,14 @@ func FuzzMachines(f *testing.F) {
 	for _, name := range inMachines(f) {
 		f.Add(readFile(f, name))
 	}
+	tile := testTile(f)
+	plane := tile
+	plane.alpha = 1
+	f.Add(gridFile(testGrid(1, 2, 190, 64), tile))
+	f.Add(makeHEIC(tile, plane))
 	opt := Options{MaxPixels: 1 << 16, MaxBytes: 1 << 16}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if !isAVIF(data) && !isJPEGXL(data) {
+		if !isAVIF(data) && !isJPEGXL(data) && !isHEIC(data) {
 			return
 		}
 		m, err := Decode(data, opt)

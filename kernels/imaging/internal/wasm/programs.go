@@ -92,6 +92,11 @@ const (
 	heif444        = 3
 )
 
+// heifMark stands at the end of the room for planes, and behind it. The program writes as many bytes
+// as the planes have that it decoded: more or fewer than there is room for, where a picture is wider
+// or narrower than its header says.
+var heifMark = bytes.Repeat([]byte{0xa5}, 64)
+
 // readHEIC calls the function of libheif's program:
 //
 //	int decode(file, bytes, header_only, *w, *h, *colours, *chroma, *premultiplied, *pixels)
@@ -141,13 +146,16 @@ func readHEIC(m *machine, file []byte, whole bool) (w, h int, picture image.Imag
 		chromaStride = heifStride((w+across-1)/across, 1)
 		chroma = chromaStride * ((h + down - 1) / down)
 	}
-	out := m.allocate(uint64(size + 2*chroma))
+	total := uint64(size + 2*chroma)
+	out := m.allocate(total + uint64(len(heifMark)))
 	args[2], args[8] = 0, out
-	if out == 0 || m.call("decode", args...) != 1 ||
-		[5]uint32(m.numbers(head, 5)) != [5]uint32(says) {
+	if out == 0 || !m.write(out+total-8, heifMark[:8]) || !m.write(out+total, heifMark) ||
+		m.call("decode", args...) != 1 || [5]uint32(m.numbers(head, 5)) != [5]uint32(says) ||
+		!bytes.Equal(m.lend(out+total, uint64(len(heifMark))), heifMark) ||
+		bytes.Equal(m.lend(out+total-8, 8), heifMark[:8]) {
 		return 0, 0, nil, ErrDamaged
 	}
-	pix := m.lend(out, uint64(size+2*chroma))
+	pix := m.lend(out, total)
 	r := image.Rect(0, 0, w, h)
 	switch {
 	case pix == nil:

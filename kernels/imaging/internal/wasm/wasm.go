@@ -74,6 +74,7 @@ type Decoder struct {
 	ready   chan struct{}
 	runtime wazero.Runtime
 	program wazero.CompiledModule
+	begun   []byte // the memory of a machine that has run _initialize
 	err     error
 }
 
@@ -133,10 +134,10 @@ func (d *Decoder) run(ctx context.Context, place chan struct{}, limit time.Durat
 		return tooMuch()
 	}
 	defer space.Release()
-	module, err := d.runtime.InstantiateModule(experimental.WithMemoryAllocator(limited,
+	module, err := d.start(experimental.WithMemoryAllocator(limited,
 		experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory {
 			return space
-		})), d.program, wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize"))
+		})))
 	if err == nil {
 		defer module.Close(context.WithoutCancel(ctx))
 		err = use(&machine{limited, module})
@@ -190,8 +191,35 @@ func (d *Decoder) compile() error {
 		WithGoFunction(api.GoFunc(tick), nil, nil).Export("tick").Instantiate(ctx); err != nil {
 		return err
 	}
-	d.program, err = d.runtime.CompileModule(ctx, program)
-	return err
+	if d.program, err = d.runtime.CompileModule(ctx, program); err != nil {
+		return err
+	}
+	first, err := d.runtime.InstantiateModule(ctx, d.program,
+		wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize"))
+	if err != nil {
+		return err
+	}
+	memory := first.Memory()
+	begun, _ := memory.Read(0, memory.Size())
+	d.begun = bytes.Clone(begun)
+	return first.Close(ctx)
+}
+
+// start makes a machine that begins where another has run _initialize, which takes libheif tens of
+// milliseconds: nothing but memory remembers that it ran.
+func (d *Decoder) start(ctx context.Context) (api.Module, error) {
+	module, err := d.runtime.InstantiateModule(ctx, d.program,
+		wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	if err != nil {
+		return nil, err
+	}
+	memory := module.Memory()
+	missing := uint32(len(d.begun)) - memory.Size()
+	if _, ok := memory.Grow(missing >> 16); !ok || !memory.Write(0, d.begun) {
+		_ = module.Close(ctx)
+		return nil, ErrMemory
+	}
+	return module, nil
 }
 
 // tick is called by the loops of programs now and then. Here a program ends whose context is done,
