@@ -111,8 +111,8 @@ func avifTurn(data []byte) int {
 	return [4][3]int{{1, 4, 2}, {8, 5, 7}, {3, 2, 4}, {6, 7, 5}}[angle][mirror]
 }
 
-// heicStored returns the sides of the primary picture of a HEIC file before it is cropped and turned
-// (ISO/IEC 23008-12, 6.5.3), 0 where the file does not say.
+// heicStored returns the sides of the primary picture of a HEIC file before it is cropped and
+// turned (ISO/IEC 23008-12, 6.5.3), 0 where the file does not say.
 func heicStored(data []byte) (w, h int) {
 	for _, p := range primaryProperties(data) {
 		if r := (isoFields{data: p.body}); p.kind == "ispe" {

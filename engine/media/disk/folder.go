@@ -1,5 +1,5 @@
-// Package disk keeps embeddings of pictures in a folder, a file each, by the keys of the pictures and
-// within a limit of bytes: the least recently used go.
+// Package disk keeps embeddings of pictures in a folder, a file each, by the keys of the pictures
+// and within a limit of bytes: the least recently used go.
 package disk
 
 import (

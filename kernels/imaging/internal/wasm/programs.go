@@ -92,9 +92,9 @@ const (
 	heif444        = 3
 )
 
-// heifMark stands at the end of the room for planes, and behind it. The program writes as many bytes
-// as the planes have that it decoded: more or fewer than there is room for, where a picture is wider
-// or narrower than its header says.
+// heifMark stands at the end of the room for planes, and behind it. The program writes as many
+// bytes as the planes have that it decoded: more or fewer than there is room for, where a picture
+// is wider or narrower than its header says.
 var heifMark = bytes.Repeat([]byte{0xa5}, 64)
 
 // readHEIC calls the function of libheif's program:
