@@ -11,14 +11,16 @@ BENCH ?= .
 # Flags of make bench-server: make bench-server ARGS='-rounds 3 -scenarios text,gap'
 ARGS  ?=
 
-# The version comes from scripts/version and not from the Go tool, which fails in a checkout that another user owns.
-export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
+# The version comes from scripts/version and not from the Go tool, which fails in a checkout that another user owns. All
+# that is built without the paths of this checkout, as scripts/bundle needs it, is compiled once.
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false -trimpath)
 env := eval "$$(scripts/env)"
 
 # Under the race detector everything runs many times slower: these packages are where goroutines meet. Each process would also sleep
 # for a second at its end, in case that goroutines go on meanwhile, which GORACE forbids below: the tests start hundreds.
-# Those that take longest are first.
+# Those that take longest are first. The page's tests are a browser's, whose packages would take longer to compile than all else.
 race_packages := ./cmd/eyelet ./engine ./engine/server ./engine/sched ./models/vision ./models/builtin ./models/gguf ./models/store/... ./models/vision/libmtmd ./cgo/... ./engine/... ./cmd/... github.com/go-skynet/go-llama.cpp/...
+not_raced     := engine/page
 
 .PHONY: help setup accel build run test test-go test-levels test-asan test-bundle test-air-gap test-race test-slow fuzz bench bench-server lint page screenshots install bundle clean
 .DEFAULT_GOAL := help
@@ -42,7 +44,7 @@ run: build ## answer questions about the shipped pictures with the built-in mode
 	@build/bin/eyelet run --demo
 
 test: ## all tests that CI runs; what ran, and what failed, is said at the end
-	@scripts/test test-race test-go test-levels test-bundle test-air-gap
+	@scripts/test test-race test-go test-levels --beside test-bundle test-air-gap
 
 test-go: ## the tests of the packages, those against llama.cpp's own programs included
 	@scripts/setup --quiet --peers
@@ -56,7 +58,7 @@ endif
 
 test-race: accel ## the tests of the packages with concurrency, under the race detector
 	$(env) && GORACE="atexit_sleep_ms=0 $$GORACE" go run ./scripts/tested "$${EYELET_TESTED:-build/tested}" \
-		go test -race -short -vet=off $(race_packages)
+		go test -race -short -vet=off $$(go list $(race_packages) | grep -v '/$(not_raced)$$')
 
 test-levels: ## kernels, towers and the accelerator at each level of instruction sets that this processor has
 	@scripts/setup --quiet --peers

@@ -346,7 +346,7 @@ func FuzzQuantize(f *testing.F) {
 	f.Fuzz(func(t *testing.T, number int32, values, weights []byte) {
 		typ := Type(number)
 		if isSlow(typ) && !slowTests {
-			t.Skip("a slow type")
+			t.Skip("a slow type; set EYELET_SLOW=1")
 		}
 		const rowLen = 256
 		src, imatrix := make([]float32, rowLen), []float32(nil)

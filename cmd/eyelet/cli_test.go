@@ -50,8 +50,8 @@ func buildAndTest(m *testing.M) int {
 			_ = os.Symlink(kept, filepath.Join(cacheDir, "pdf"))
 		}
 	}
-	build := exec.Command("go", append(append([]string{"build"}, raceFlags...), "-o", program,
-		".")...)
+	build := exec.Command("go", append(append([]string{"build"}, raceFlags...), "-ldflags=-s -w",
+		"-o", program, ".")...)
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "building the program:", err)

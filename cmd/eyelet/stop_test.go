@@ -113,12 +113,22 @@ func TestAnInterruptEndsAConversationThatWaitsForAPipe(t *testing.T) {
 	if answer, err := r.ReadString('\n'); err != nil || answer != "cyan\n" {
 		t.Fatalf("%q, %v", answer, err)
 	}
-	// until it waits for the next line; before that, the signal would stop the answer
-	time.Sleep(100 * time.Millisecond)
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
+	// A signal that comes before it waits for the next line only stops the answer.
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = io.ReadAll(r)
+	}()
+	for waiting := true; waiting; {
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-ended:
+			waiting = false
+		case <-time.After(2 * time.Second):
+		}
 	}
-	_, _ = io.ReadAll(r)
 	if code := exitStatus(t, cmd.Wait()); code != 130 {
 		t.Errorf("exit code %d", code)
 	}

@@ -440,15 +440,18 @@ func TestWorkersSayWhatTheyHave(t *testing.T) {
 	t.Error("no worker answers")
 }
 
-// A worker that dies holds a job no longer than AckWait; one that lives holds it as long as it
-// works.
+// A worker that lives tells the queue that a job is in its hands, before AckWait is over and the
+// queue gives the job to another; one that ends gives it back.
 func TestAJobOutlivesItsWorker(t *testing.T) {
-	q := embedded(t, t.TempDir(), func(o *EmbedOptions) { o.AckWait = time.Second })
+	// long beside the sixth of it after which the worker looks for what needs a sign
+	q := embedded(t, t.TempDir(), func(o *EmbedOptions) { o.AckWait = 6 * time.Second })
+	signs, err := q.nc.SubscribeSync("$JS.ACK.>")
+	if err != nil {
+		t.Fatal(err)
+	}
 	var asked atomic.Int32
-	first := make(chan struct{})
 	end := work(t, q, func(ctx context.Context, task Task) (*Response, *Fault) {
 		asked.Add(1)
-		close(first)
 		<-ctx.Done()
 		return nil, nil
 	}, func(o *WorkerOptions) { o.Parallel = 1 })
@@ -461,8 +464,10 @@ func TestAJobOutlivesItsWorker(t *testing.T) {
 		}
 		result <- count
 	}()
-	<-first
-	time.Sleep(1500 * time.Millisecond) // heartbeats keep it
+	sign, err := signs.NextMsgWithContext(t.Context())
+	if err != nil || string(sign.Data) != "+WPI" { // in progress, as JetStream writes it
+		t.Fatal(sign, err)
+	}
 	s, err := q.js.Stream(t.Context(), jobsStream+toy.key())
 	if err != nil || s.CachedInfo().State.Msgs != 1 || asked.Load() != 1 {
 		t.Error(s.CachedInfo().State, err, asked.Load())

@@ -77,7 +77,7 @@ func main() {
 		return string(out)
 	}
 	program := filepath.Join(dir, "program")
-	run("go", "build", "-o", program, ".")
+	run("go", "build", "-ldflags=-s -w", "-o", program, ".")
 	if out := run(program, filepath.Join(here, builtin)); !strings.Contains(out, "<nil>") ||
 		strings.Contains(out, "\n0 ") {
 		t.Errorf("the program says %q", out)

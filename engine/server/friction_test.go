@@ -180,17 +180,8 @@ func TestAnEarlyAnswerReachesAClientThatIsStillSending(t *testing.T) {
 }
 
 func TestReadinessEndsBeforeTheServer(t *testing.T) {
-	ts := serve(t, func(o *Options) { o.Limits.Grace = time.Minute })
-	endless := `{"model":"seed","messages":[{"role":"user","content":"Count."}],"format":` +
-		endlessFormat + `}`
-	w, err := ts.http.Post(ts.url+"/api/chat", "application/json", strings.NewReader(endless))
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(w.Body)
-	if !lines.Scan() {
-		t.Fatal(lines.Err())
-	}
+	ts := serve(t, func(o *Options) { o.Limits.Grace = 5 * time.Minute })
+	_, leave := ts.unending(t)
 	ts.end()
 	eventually(t, "the server says that it is not ready", func() bool {
 		return ts.do(t, "GET", "/readyz", "").status == 503
@@ -202,7 +193,7 @@ func TestReadinessEndsBeforeTheServer(t *testing.T) {
 		r.header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", r.status, r.text)
 	}
-	w.Body.Close()
+	leave()
 }
 
 func TestABusyModelIsNotListedForEver(t *testing.T) {

@@ -20,10 +20,14 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/pool"
+	"github.com/eyelet-engine/eyelet/engine/server/offlinetest"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	offlinetest.Enter()
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	seedModel     = "../../models/builtin/eyelet-builtin-q8_0.gguf"

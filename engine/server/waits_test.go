@@ -36,22 +36,29 @@ func TestWaitsEndWithTheServer(t *testing.T) {
 	}
 }
 
-// TestTheEndOfTheServerRefusesWhoWaits has a request wait for another one's end when the server is
-// told to end.
-func TestTheEndOfTheServerRefusesWhoWaits(t *testing.T) {
-	ts := serve(t, func(o *Options) { o.Limits.Grace, o.Spec.Parallel = 20*time.Second, 1 })
-	// It runs while the others come; its end comes by its length.
-	long := `{"model":"seed","options":{"temperature":1,"num_predict":1200,"num_ctx":2048},` +
-		`"messages":[{"role":"user","content":"Count."}],"format":` + endlessFormat + `}`
-	running, err := ts.http.Post(ts.url+"/api/chat", "application/json", strings.NewReader(long))
+// unending begins an answer of the page that goes on until its client leaves: no answer fulfils its
+// schema, and its context shifts. It returns the lines behind the first.
+func (ts *testServer) unending(t *testing.T) (lines *bufio.Reader, leave func()) {
+	t.Helper()
+	w, err := ts.http.Post(ts.url+"/page/api/chat", "application/json", strings.NewReader(
+		`{"model":"seed","messages":[{"role":"user","content":"Count."}],"format":`+
+			endlessFormat+`}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer running.Body.Close()
-	lines := bufio.NewReader(running.Body)
-	if _, err := lines.ReadString('\n'); err != nil {
-		t.Fatal(err)
+	t.Cleanup(func() { w.Body.Close() })
+	lines = bufio.NewReader(w.Body)
+	if line, err := lines.ReadString('\n'); err != nil || w.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s %v", w.StatusCode, line, err)
 	}
+	return lines, func() { w.Body.Close() }
+}
+
+// TestTheEndOfTheServerRefusesWhoWaits has a request wait for another one's end when the server is
+// told to end.
+func TestTheEndOfTheServerRefusesWhoWaits(t *testing.T) {
+	ts := serve(t, func(o *Options) { o.Limits.Grace, o.Spec.Parallel = 5*time.Minute, 1 })
+	running, leave := ts.unending(t)
 	type outcome struct {
 		status int
 		text   string
@@ -76,13 +83,38 @@ func TestTheEndOfTheServerRefusesWhoWaits(t *testing.T) {
 		failure.ErrShutdown.Error()) {
 		t.Errorf("who waited got %d %s %v", o.status, o.text, o.err)
 	}
-	rest, err := io.ReadAll(lines)
-	if err != nil || !strings.Contains(string(rest), `"done_reason":"length"`) {
-		t.Errorf("the running answer ends with %.300q %v", rest[max(0, len(rest)-300):], err)
-	}
 	said := failure.ErrShutdown.Error()
+	for range 20 {
+		line, err := running.ReadString('\n')
+		if err != nil || strings.Contains(line, said) {
+			t.Fatalf("the running answer goes on with %.300q %v", line, err)
+		}
+	}
+	leave()
 	if twice := said + ": " + said; strings.Contains(ts.log.String(), twice) {
 		t.Errorf("the log says %q", twice)
+	}
+}
+
+// TestAnAnswerGoesOnToItsEndWhenTheServerEnds tells the server to end at the first word of an
+// answer.
+func TestAnAnswerGoesOnToItsEndWhenTheServerEnds(t *testing.T) {
+	ts := serve(t, func(o *Options) { o.Limits.Grace = 5 * time.Minute })
+	w, err := ts.http.Post(ts.url+"/api/chat", "application/json", strings.NewReader(
+		`{"model":"seed","options":{"num_predict":200},"messages":[{"role":"user","content":`+
+			`"Count."}],"format":`+endlessFormat+`}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Body.Close()
+	lines := bufio.NewReader(w.Body)
+	if _, err := lines.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	ts.end()
+	rest, err := io.ReadAll(lines)
+	if err != nil || !strings.Contains(string(rest), `"done_reason":"length"`) {
+		t.Errorf("the answer ends with %.300q %v", rest[max(0, len(rest)-300):], err)
 	}
 }
 

@@ -76,38 +76,6 @@ func newIntegerProduct(t testing.TB, typ ggml.Type, m, n, k, gap int,
 	return p
 }
 
-// checkIntegers compares with float64. Rounding a group of x errs by at most half of its largest
-// number divided by limit, in each of its numbers; float32's sums, and offsets that cancel, by no
-// more than 2e-5 of the largest number. Where that is below 1e-34, the group counts for nothing.
-// Nothing between the rows of y may change.
-func checkIntegers(t *testing.T, isa string, p *integerProduct, weights []float32) {
-	t.Helper()
-	group, limit := rounding(isa, p.typ)
-	for i := range p.m {
-		for j := range p.n {
-			var want, bound float64
-			for first := 0; first < p.k; first += group {
-				var most, sum float64
-				for k := first; k < first+group; k++ {
-					x, w := float64(p.x[i*p.xStride+k]), float64(weights[j*p.k+k])
-					want += x * w
-					most, sum = max(most, math.Abs(x)), sum+math.Abs(w)
-				}
-				bound += (most*(0.5/limit+2e-5) + 1e-34) * sum
-			}
-			if got := float64(p.y[i*p.yStride+j]); !(math.Abs(got-want) <= bound) {
-				t.Fatalf("%v %dx%dx%d: y[%d][%d] = %g, want %g: off by %.3g of the bound", p.typ,
-					p.m, p.n, p.k, i, j, got, want, math.Abs(got-want)/bound)
-			}
-		}
-		for j := p.n; j < p.yStride; j++ {
-			if p.y[i*p.yStride+j] != -12345 {
-				t.Fatalf("something was written behind row %d", i)
-			}
-		}
-	}
-}
-
 func TestIntegerProductsEqualFloat64(t *testing.T) {
 	onEachIntegerISA(t, func(t *testing.T, isa string) {
 		for _, typ := range integerTypes {
@@ -116,12 +84,14 @@ func TestIntegerProductsEqualFloat64(t *testing.T) {
 				{31, 100, 9}, {65, 49, 1024/block + 1}} {
 				m, n, k := c[0], c[1], c[2]*block
 				dense, weights := encode(t, typ, normals(n*k, 1), k)
+				want := exactIntegers(isa, &newIntegerProduct(t, typ, m, n, k, 3, dense).product,
+					weights)
 				for _, threads := range []int{1, 2, 5} {
 					p := newIntegerProduct(t, typ, m, n, k, 3, dense)
 					if err := p.run(threads); err != nil {
 						t.Fatalf("%v: %v", typ, err)
 					}
-					checkIntegers(t, isa, p, weights)
+					want.check(t, &p.product)
 				}
 			}
 		}
@@ -138,7 +108,7 @@ func TestIntegerProductsOfAllShapes(t *testing.T) {
 					if err := p.run(2); err != nil {
 						t.Fatal(err)
 					}
-					checkIntegers(t, isa, p, weights)
+					exactIntegers(isa, &p.product, weights).check(t, &p.product)
 				}
 			}
 		}
@@ -227,7 +197,7 @@ func extremeCodes(typ ggml.Type, dense []byte, ones bool) {
 	}
 }
 
-// checkAnyBlocks compares as checkIntegers does, with a bound for every weight of a group as large
+// checkAnyBlocks compares as exactIntegers does, with a bound for every weight of a group as large
 // as its largest: a scale and an offset may cancel in some and not in others.
 func checkAnyBlocks(t *testing.T, isa string, p *integerProduct, weights []float32) {
 	t.Helper()
@@ -285,7 +255,7 @@ func TestIntegerProductsOfExtremeNumbers(t *testing.T) {
 				if err := p.run(2); err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
-				checkIntegers(t, isa, p, weights)
+				exactIntegers(isa, &p.product, weights).check(t, &p.product)
 			}
 		}
 	})
@@ -326,15 +296,17 @@ func TestIntegerProductsOfMoreRowsThanAreTakenAtOnce(t *testing.T) {
 		const m, n, k = 1500, 3, 32 << 10
 		dense, weights := encode(t, ggml.Q4_0, normals(n*k, 1), k)
 		p := newIntegerProduct(t, ggml.Q4_0, m, n, k, 0, dense)
+		want := exactIntegers(isa, &p.product, weights)
 		if err := p.run(2); err != nil {
 			t.Fatal(err)
 		}
-		checkIntegers(t, isa, p, weights)
+		want.check(t, &p.product)
+		clear(p.y)
 		freeIntegers()
 		if err := p.run(1); err != nil {
 			t.Fatal(err)
 		}
-		checkIntegers(t, isa, p, weights)
+		want.check(t, &p.product)
 	})
 }
 
@@ -377,17 +349,11 @@ func TestIntegerProductsThatAreDeclined(t *testing.T) {
 
 // spread returns the root of the mean square of what y is off, as a share of that of the exact
 // product.
-func spread(p *integerProduct, weights []float32) float64 {
+func spread(p *integerProduct, want []float64) float64 {
 	var off, size float64
-	for i := range p.m {
-		for j := range p.n {
-			var want float64
-			for k := range p.k {
-				want += float64(p.x[i*p.k+k]) * float64(weights[j*p.k+k])
-			}
-			d := float64(p.y[i*p.n+j]) - want
-			off, size = off+d*d, size+want*want
-		}
+	for i, want := range want {
+		d := float64(p.y[i]) - want
+		off, size = off+d*d, size+want*want
 	}
 	return math.Sqrt(off / size)
 }
@@ -408,14 +374,15 @@ func TestIntegerProductsAreAsExactAsGGML(t *testing.T) {
 					p.x[i] *= 20
 				}
 			}
+			want := exactFloats(&p.product, weights).want
 			if err := p.runGGML(2); err != nil {
 				t.Fatal(err)
 			}
-			peer := spread(p, weights)
+			peer := spread(p, want)
 			if err := p.run(2); err != nil {
 				t.Fatal(err)
 			}
-			here := spread(p, weights)
+			here := spread(p, want)
 			t.Logf("%v, outliers %v: %.2e of the product, ggml %.2e", typ, outliers, here, peer)
 			if !(here <= 1.1*peer) {
 				t.Errorf("%v: off by %.2e of the product, ggml by %.2e", typ, here, peer)

@@ -28,8 +28,8 @@ const (
 func builtEyelet(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "eyelet")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program,
-		"../../cmd/eyelet").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o",
+		program, "../../cmd/eyelet").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return program

@@ -25,6 +25,12 @@ const events = `{"Action":"start","Package":"a"}
 {"Action":"attr","Package":"a","Test":"TestMarked","Key":"other","Value":"x"}
 {"Action":"pass","Package":"a","Test":"TestMarked","Elapsed":0}
 {"Action":"skip","Package":"a","Test":"TestSkipped","Elapsed":0}
+{"Action":"output","Package":"a","Test":"TestSlow","Output":"    a_test.go:9: set EYELET_SLOW=1\n"}
+{"Action":"skip","Package":"a","Test":"TestSlow","Elapsed":0}
+{"Action":"output","Package":"a","Test":"TestSome/x","Output":"    a_test.go:9: EYELET_SLOW\n"}
+{"Action":"skip","Package":"a","Test":"TestSome/x","Elapsed":0}
+{"Action":"skip","Package":"a","Test":"TestSome/y","Elapsed":0}
+{"Action":"pass","Package":"a","Test":"TestSome","Elapsed":0}
 {"Action":"output","Package":"a","Output":"PASS\n"}
 {"Action":"output","Package":"a","Output":"ok  \ta\t0.1s\n"}
 {"Action":"pass","Package":"a","Elapsed":0.1}
@@ -53,7 +59,7 @@ func TestEventsAreSummedUp(t *testing.T) {
 	for line := range strings.Lines(events) {
 		s.line([]byte(line))
 	}
-	for name, want := range map[string][]string{"a": {"TestMarked", "TestWhole"},
+	for name, want := range map[string][]string{"a": {"TestMarked", "TestSlow", "TestWhole"},
 		"b": {"TestGood", "TestRace"}, "c": nil} {
 		if got := s.packages[name].passed(); !slices.Equal(got, want) {
 			t.Errorf("%s: %q passed, want %q", name, got, want)
@@ -102,6 +108,7 @@ func TestOne(t *testing.T)     { run(t) }
 func TestOneMore(t *testing.T) { run(t); t.Skip() }
 func TestLess(t *testing.T)    { run(t); t.Attr("reduced", "") }
 func TestPart(t *testing.T)    { run(t); t.Run("x", func(t *testing.T) { t.SkipNow() }) }
+func TestSlow(t *testing.T)    { run(t); t.Skip("set EYELET_SLOW=1") }
 func FuzzIt(f *testing.F)      { f.Add(1); f.Fuzz(func(t *testing.T, i int) { run(t) }) }
 `,
 	} {
@@ -136,7 +143,7 @@ func FuzzIt(f *testing.F)      { f.Add(1); f.Fuzz(func(t *testing.T, i int) { ru
 	if err != nil || status != 0 {
 		t.Fatalf("status %d, %v", status, err)
 	}
-	if got := tests(); len(got) != 5 {
+	if got := tests(); len(got) != 6 {
 		t.Errorf("ran first: %q", got)
 	}
 	whole, err := os.ReadFile(filepath.Join(folder, "whole"))

@@ -6,8 +6,9 @@
 // Makes FOLDER/DIRECTORY/skip of each package's directory, a pattern for -test.skip of the tests
 // that passed there, and FOLDER/whole, the packages that have no other tests, one a line. A test
 // counts if it passed with all of its subtests, none of which was skipped, and none of which set
-// the attribute "reduced", as tests do that check less in short mode. FOLDER/events has the events
-// of the run in JSON. The exit status is that of "go test".
+// the attribute "reduced", as tests do that check less in short mode. What was skipped until
+// somebody sets a variable, which the message names, is no reason to run it again. FOLDER/events
+// has the events of the run in JSON. The exit status is that of "go test".
 package main
 
 import (
@@ -131,18 +132,25 @@ func listed(packages []string) (map[string]place, error) {
 	if len(packages) == 0 {
 		return places, nil
 	}
-	format := "{{.ImportPath}}\t{{.Dir}}\t{{.IgnoredGoFiles}}"
-	out, err := exec.Command("go", append([]string{"list", "-race", "-f", format},
-		packages...)...).Output()
-	if err != nil {
-		return nil, fmt.Errorf("go list: %w", err)
-	}
-	for line := range bytes.Lines(out) {
-		fields := strings.Split(strings.TrimSpace(string(line)), "\t")
-		if len(fields) != 3 {
-			return nil, fmt.Errorf("go list wrote %q", line)
+	tests := map[string]string{} // with the race detector
+	for _, flags := range [][]string{{"-race"}, nil} {
+		args := slices.Concat([]string{"list"}, flags, []string{"-f",
+			"{{.ImportPath}}\t{{.Dir}}\t{{.TestGoFiles}} {{.XTestGoFiles}}"}, packages)
+		out, err := exec.Command("go", args...).Output()
+		if err != nil {
+			return nil, fmt.Errorf("go list: %w", err)
 		}
-		places[fields[0]] = place{fields[1], strings.Contains(fields[2], "_test.go")}
+		for line := range bytes.Lines(out) {
+			fields := strings.Split(strings.TrimSpace(string(line)), "\t")
+			if len(fields) != 3 {
+				return nil, fmt.Errorf("go list wrote %q", line)
+			}
+			if flags != nil {
+				tests[fields[0]] = fields[2]
+			}
+			// A file for the race detector alone is no reason, but rare.
+			places[fields[0]] = place{fields[1], tests[fields[0]] != fields[2]}
+		}
 	}
 	return places, nil
 }

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package offlinetest
+
+func runApart() (why string) { return "network namespaces are Linux's" }
