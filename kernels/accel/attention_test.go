@@ -139,8 +139,8 @@ func (a *attention) query(k, v []float32, mask []float32, batch, head,
 	return out, largest
 }
 
-// exactAttention is attention in float64: for each query and head, what it gives, and the largest of
-// the values that it mixes.
+// exactAttention is attention in float64: for each query and head, what it gives, and the largest
+// of the values that it mixes.
 type exactAttention struct {
 	out     [][]float64
 	largest []float64

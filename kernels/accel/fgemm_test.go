@@ -57,7 +57,8 @@ func normals(n int, seed uint64) []float32 {
 	return x
 }
 
-// encode stores rows of numbers as a type, and returns the numbers that the type keeps of them.
+// encode stores rows of numbers as a type, and returns the numbers that the type keeps of them. Of
+// a type that is tabled, it makes random blocks instead.
 func encode(t testing.TB, typ ggml.Type, x []float32, rowLen int) (data []byte, kept []float32) {
 	t.Helper()
 	size, err := typ.RowSize(len(x))
@@ -65,6 +66,10 @@ func encode(t testing.TB, typ ggml.Type, x []float32, rowLen int) (data []byte, 
 		t.Fatal(err)
 	}
 	data, kept = make([]byte, size), make([]float32, len(x))
+	if tabled(typ) {
+		randomBlocks(t, typ, data, kept)
+		return data, kept
+	}
 	if err := ggml.Quantize(typ, x, rowLen, nil, data); err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +77,29 @@ func encode(t testing.TB, typ ggml.Type, x []float32, rowLen int) (data []byte, 
 		t.Fatal(err)
 	}
 	return data, kept
+}
+
+// randomBlocks fills blocks of a type with random bytes, as long as their numbers are finite and
+// none of them outweighs all others, and returns the numbers.
+func randomBlocks(t testing.TB, typ ggml.Type, data []byte, numbers []float32) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(uint64(len(data)), uint64(typ)))
+	for len(data) > 0 {
+		block, n := data[:typ.TypeSize()], typ.BlockSize()
+		for most := math.Inf(1); !(most < 1000); {
+			for i := range block {
+				block[i] = byte(rng.Uint32())
+			}
+			if err := ggml.Dequantize(typ, block, numbers[:n]); err != nil {
+				t.Fatal(err)
+			}
+			most = 0
+			for _, x := range numbers[:n] {
+				most += math.Abs(float64(x))
+			}
+		}
+		data, numbers = data[len(block):], numbers[n:]
+	}
 }
 
 // newFloatProduct makes a product over random numbers, with gaps between the rows of every matrix,

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 
@@ -31,14 +30,18 @@ var paths = []struct {
 // weightTypes are those that random weights can be made of.
 func weightTypes() (types []ggml.Type) {
 	for _, typ := range ggml.Types() {
-		// to make the tables of
-		slow := strings.HasPrefix(typ.String(), "iq2") || strings.HasPrefix(typ.String(), "iq3")
-		if (typ == ggml.F32 || typ.CanQuantize()) && !typ.RequiresImatrix() && (!slow ||
-			os.Getenv("EYELET_SLOW") != "") {
+		if typ == ggml.F32 || typ.CanQuantize() {
 			types = append(types, typ)
 		}
 	}
 	return types
+}
+
+// tabled says whether ggml takes seconds to make the tables with which it quantizes to a type.
+func tabled(typ ggml.Type) bool {
+	name := typ.String()
+	return strings.HasPrefix(name, "iq1") || strings.HasPrefix(name, "iq2") ||
+		strings.HasPrefix(name, "iq3")
 }
 
 var plain = [4]int{0, 1, 2, 3}
