@@ -12,7 +12,6 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/models/gguf"
-	"github.com/eyelet-engine/eyelet/models/store"
 )
 
 // DeviceShare is what of a model lies on a device beside the CPU, as far as can be told from its
@@ -35,21 +34,23 @@ func (spec *ModelSpec) Placed() bool {
 }
 
 // TakePlacement lets the model lie where its manifest wants it, unless the spec says anything of
-// that.
-func (spec *ModelSpec) TakePlacement(p store.Params) {
+// that: so many layers as for [ModelSpec.TakeLayers], devices by name, and shares of them; nil where
+// the manifest says nothing.
+func (spec *ModelSpec) TakePlacement(layers *int, device, visionDevice *string,
+	split []float32) {
 	if spec.Placed() {
 		return
 	}
-	if p.NumGPU != nil {
-		spec.TakeLayers(*p.NumGPU)
+	if layers != nil {
+		spec.TakeLayers(*layers)
 	}
-	if p.Device != nil {
-		spec.Device = *p.Device
+	if device != nil {
+		spec.Device = *device
 	}
-	if p.VisionDevice != nil {
-		spec.VisionDevice = *p.VisionDevice
+	if visionDevice != nil {
+		spec.VisionDevice = *visionDevice
 	}
-	spec.TensorSplit = p.TensorSplit
+	spec.TensorSplit = split
 	spec.byManifest = spec.Placed()
 }
 

@@ -143,7 +143,8 @@ func TestAGrammarThatSeesFewTokensChoosesAsOneThatSeesAll(t *testing.T) {
 			llama.Dist(7)},
 		"not started": {llama.LazyGrammar(`root ::= "cat"`, "root", []string{"zzzz"}, nil),
 			llama.Greedy()},
-		"probabilities": {llama.Grammar(`root ::= [a-z ]+`, "root"), llama.TopP(0.9, 1), llama.Dist(7)},
+		"probabilities": {llama.Grammar(`root ::= [a-z ]+`, "root"),
+			llama.TopP(0.9, 1), llama.Dist(7)},
 	} {
 		c := newContext(t, seedModel(t), llama.ContextParams{NCtx: 256})
 		few, all := newSampler(t, stages...), newSampler(t, stages...)

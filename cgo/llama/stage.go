@@ -159,7 +159,7 @@ func Penalties(lastN int, repeat, frequency, presence float32) Stage {
 
 // LogitBias adds to the logits of single tokens; negative infinity forbids one.
 func LogitBias(bias map[Token]float32) Stage {
-	return Stage{name: "logit bias", single: true, build: func(m *Model) (*C.struct_llama_sampler, error) {
+	build := func(m *Model) (*C.struct_llama_sampler, error) {
 		list := make([]C.llama_logit_bias, 0, len(bias)+1)
 		for t, b := range bias {
 			if !m.vocab.valid(t) {
@@ -172,7 +172,8 @@ func LogitBias(bias map[Token]float32) Stage {
 		}
 		return C.llama_sampler_init_logit_bias(C.int32_t(m.vocab.N()), C.int32_t(len(list)),
 			unsafe.SliceData(list)), nil
-	}}
+	}
+	return Stage{name: "logit bias", single: true, build: build}
 }
 
 // Grammar allows only tokens that keep the text within a GBNF grammar. Sampling fails with
@@ -187,7 +188,7 @@ func LazyGrammar(gbnf, root string, patterns []string, tokens []Token) Stage {
 }
 
 func grammar(gbnf, root string, lazy bool, patterns []string, tokens []Token) Stage {
-	return Stage{name: "grammar", grammar: true, build: func(m *Model) (*C.struct_llama_sampler, error) {
+	build := func(m *Model) (*C.struct_llama_sampler, error) {
 		if err := errors.Join(need(strings.TrimSpace(gbnf) != "", "the grammar is empty"),
 			need(root != "", "the root rule has no name"), noNUL(gbnf, root), noNUL(patterns...),
 			shallow(gbnf)); err != nil {
@@ -215,7 +216,8 @@ func grammar(gbnf, root string, lazy bool, patterns []string, tokens []Token) St
 		}
 		logged.Stop()
 		return out, nil
-	}}
+	}
+	return Stage{name: "grammar", grammar: true, build: build}
 }
 
 // shallow bounds what libllama's grammar parser recurses into, once for each open parenthesis and

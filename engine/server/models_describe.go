@@ -108,7 +108,7 @@ func (ms *models) specOf(own engine.ModelSpec, params store.Params) engine.Model
 		spec.Device, spec.RPC, spec.GPULayers = own.Device, own.RPC, own.GPULayers
 		spec.TensorSplit, spec.VisionDevice = own.TensorSplit, own.VisionDevice
 	}
-	spec.TakePlacement(params)
+	spec.TakePlacement(params.Placement())
 	spec.Name, spec.Model, spec.Projector = own.Name, own.Model, own.Projector
 	spec.ChatTemplate, spec.GoTemplate = own.ChatTemplate, own.GoTemplate
 	spec.Context = cmp.Or(own.Context, spec.Context)

@@ -227,7 +227,7 @@ func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 			return failure.Field("parameters", "%s", failure.Text(err))
 		}
 		var spec engine.ModelSpec
-		spec.TakePlacement(p)
+		spec.TakePlacement(p.Placement())
 		if err := spec.CheckDevice(); err != nil {
 			return err
 		}

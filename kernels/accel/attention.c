@@ -20,9 +20,9 @@ enum { block_keys = 240, value_stride = block_keys + 16 };
 // enough for all threads. Their state is bounded to state_numbers.
 enum { task_queries = 128, most_queries = 1024, state_numbers = 1 << 18, most_width = 4096 };
 
-// Few queries, as of running answers, leave a task too little to do for many threads: their keys are
-// cut up as well, into chunks of so many at least, and no more than most_chunks, whatever the number
-// of threads, so that results do not depend on it.
+// Few queries, as of running answers, leave a task too little to do for many threads: their keys
+// are cut up as well, into chunks of so many at least, and no more than most_chunks, whatever the
+// number of threads, so that results do not depend on it.
 enum { few_queries = 16, chunk_keys = 2 * block_keys, most_chunks = 32 };
 
 static const float log2e = 1.44269504f;

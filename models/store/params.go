@@ -167,3 +167,9 @@ func paramInteger(raw json.RawMessage, least, most int64) (int64, error) {
 	}
 	return int64(x), nil
 }
+
+// Placement returns where the model is to lie: how many layers on devices, the devices for layers
+// and for the vision tower, and the share of each; nil for what is not said.
+func (p Params) Placement() (layers *int, device, visionDevice *string, split []float32) {
+	return p.NumGPU, p.Device, p.VisionDevice, p.TensorSplit
+}

@@ -70,7 +70,7 @@ func (o *Options) applyManifest(flags *pflag.FlagSet) {
 	prefer(flags, "seed", &o.seed, p.Seed)
 	prefer(flags, "ctx", &o.Spec.Context, p.Context)
 	if !cli.PlacementGiven(flags) {
-		o.Spec.TakePlacement(p)
+		o.Spec.TakePlacement(p.Placement())
 	}
 	if p.MaxTokens != nil && *p.MaxTokens > 0 {
 		prefer(flags, "max-tokens", &o.Request.MaxTokens, p.MaxTokens)

@@ -22,7 +22,7 @@ func (s *Summary) place(ctx context.Context, stored *store.Resolved) {
 	spec := engine.ModelSpec{Model: s.File}
 	if stored != nil {
 		spec.Projector = stored.Projector
-		spec.TakePlacement(stored.Params)
+		spec.TakePlacement(stored.Params.Placement())
 	}
 	devices, layers, err := spec.Placement(ctx)
 	if err != nil || layers == 0 || s.Architecture == "clip" {
