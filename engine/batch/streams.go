@@ -168,8 +168,14 @@ const mostKnown = 64
 // error wraps ErrStreamNotFound.
 func (q *Queue) putResult(ctx context.Context, batch, name string, data []byte) error {
 	err := q.put(ctx, batch, name, data)
-	if (err == nil || errors.Is(err, jetstream.ErrNoStreamResponse)) && q.over(ctx, batch) {
-		_ = q.dropObjects(ctx, batch) // which Drop may have removed before they were made
+	if err != nil && !errors.Is(err, jetstream.ErrNoStreamResponse) && ctx.Err() == nil {
+		return err
+	}
+	// A worker that ends has time for this: the object store may have been made just now.
+	last, end := context.WithTimeout(context.WithoutCancel(ctx), lastTime)
+	defer end()
+	if q.over(last, batch) {
+		_ = q.dropObjects(last, batch) // which Drop may have removed before they were made
 		return q.fault("storing "+name, jetstream.ErrStreamNotFound)
 	}
 	return err

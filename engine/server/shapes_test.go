@@ -223,7 +223,7 @@ func keys(prefix string, v any, into map[string]bool) {
 }
 
 // What is answered has the fields of the examples in Ollama's documentation of its API, and none
-// that the types of its client lack.
+// that the types of its client lack, but for what the types of this package add to them.
 func TestShapesOfOllama(t *testing.T) {
 	ts := serve(t)
 	ask := `{"model":"seed","stream":false,"options":{"temperature":0,"num_predict":8},`
@@ -246,7 +246,7 @@ func TestShapesOfOllama(t *testing.T) {
 			"model embeddings total_duration load_duration prompt_eval_count"},
 		{"POST", "/api/embeddings", `{"model":"seed","prompt":"Why?"}`, &api.EmbeddingResponse{},
 			"embedding"},
-		{"POST", "/api/show", `{"model":"seed"}`, &api.ShowResponse{},
+		{"POST", "/api/show", `{"model":"seed"}`, &showResponse{},
 			"modelfile template details model_info capabilities details.parent_model" + details},
 		{"GET", "/api/tags", "",
 			&tagsResponse{}, "models models.capabilities models.name models.model models.modified_at models.size models.digest models.details" + strings.ReplaceAll(details, " ", " models.")},
