@@ -34,8 +34,8 @@ func (spec *ModelSpec) Placed() bool {
 }
 
 // TakePlacement lets the model lie where its manifest wants it, unless the spec says anything of
-// that: so many layers as for [ModelSpec.TakeLayers], devices by name, and shares of them; nil where
-// the manifest says nothing.
+// that: so many layers as for [ModelSpec.TakeLayers], devices by name, and shares of them; nil
+// where the manifest says nothing.
 func (spec *ModelSpec) TakePlacement(layers *int, device, visionDevice *string,
 	split []float32) {
 	if spec.Placed() {
