@@ -42,9 +42,11 @@ type ModelSpec struct {
 	// device, in proportion; nil divides them by free memory.
 	MainGPU     int
 	TensorSplit []float32
-	// NoMap reads weights into memory instead of mapping the file. Lock keeps them from being
-	// swapped out, as far as the system's limit of locked memory allows.
-	NoMap, Lock bool
+	// NoMap reads weights into memory instead of mapping the file. Shared leaves the choice to
+	// libllama, which maps it for a CPU, so that processes share the memory and loading is short;
+	// with neither, it is read where answers come faster for that and there is memory for it. Lock
+	// keeps weights from being swapped out, as far as the system's limit of locked memory allows.
+	NoMap, Shared, Lock bool
 	// Adapters are LoRA adapters that are applied to the model.
 	Adapters []Adapter
 	// RopeBase and RopeScale replace the base frequency and the frequency scale of the model's
@@ -165,7 +167,7 @@ func (spec *ModelSpec) contextParams() (llama.ContextParams, error) {
 // modelParams says how the model's file is loaded.
 func (spec *ModelSpec) modelParams(ctx context.Context) (p llama.ModelParams, err error) {
 	p = llama.ModelParams{GPULayers: spec.GPULayers, MainGPU: spec.MainGPU,
-		TensorSplit: spec.TensorSplit, Progress: spec.Progress}
+		TensorSplit: spec.TensorSplit, Progress: spec.Progress, Shared: spec.Shared}
 	if p.GPULayers < 0 {
 		p.GPULayers = llama.NoGPULayers
 	}

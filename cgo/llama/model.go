@@ -60,6 +60,9 @@ type ModelParams struct {
 	MainGPU     int       // the device of SplitNone
 	TensorSplit []float32 // share of each device, in proportion; nil lets libllama choose
 	LoadMode    LoadMode
+	// Shared keeps LoadAuto from reading files into memory of this process alone, which makes
+	// loading slower and tokens faster.
+	Shared bool
 
 	VocabOnly    bool // metadata and vocabulary, no weights: such a model takes no Context
 	CheckTensors bool // look for NaN and infinite weights while loading
@@ -132,7 +135,8 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 	if !params.VocabOnly {
 		advise(gpus, path)
 	}
-	if !params.VocabOnly && params.LoadMode == LoadAuto && len(gpus) == 0 && readsFaster(files) {
+	if !params.VocabOnly && params.LoadMode == LoadAuto && !params.Shared && len(gpus) == 0 &&
+		readsFaster(files) {
 		p.load_mode = C.LLAMA_LOAD_MODE_NONE
 	}
 	handle := cgo.NewHandle(progressFunc(func(fraction float64) bool {

@@ -114,6 +114,8 @@ bool eyelet_attention_supports(const struct ggml_tensor *op) {
                     ggml_nelements(sinks) == q->ne[2] && sinks->nb[0] == sizeof(float));
 }
 
+bool eyelet_attention_has_vectors(void) { return fgemm_chosen() != &fgemm_plain; }
+
 // ---- planning ----
 
 static attention plan(struct ggml_tensor *op, int threads, bool uniform) {
@@ -446,8 +448,8 @@ static void merge(const attention *t, state all, state part) {
           all.out[i * lanes + c] * shrink[c] + part.out[i * lanes + c] * by[c];
 }
 
-// Computes a chunk of the keys for panels [first, end) of a head of keys of a batch, and the result
-// if there is no other chunk.
+// Sums up a chunk of the keys for a part of the panels of a head of keys of a batch, and stores the
+// result if there is no other chunk.
 static void run_task(const attention *t, space *s, float *kept, int64_t other, int64_t part,
                      int64_t chunk) {
   int64_t heads = t->k->ne[2], batch = other / heads, head = other % heads;

@@ -21,6 +21,9 @@ extern "C" {
 // of heads of the queries; a float16 mask or none; sinks or none.
 bool eyelet_attention_supports(const struct ggml_tensor *op);
 
+// Whether operations are computed by vectors of this processor, and not in plain C.
+bool eyelet_attention_has_vectors(void);
+
 // Computes an operation that eyelet_attention_supports, on a team of threads of its own. Returns
 // false, with nothing written, if memory is short. A query from which the mask hides all keys gets
 // zeros. The result does not depend on the number of threads, nor, where uniform, on that of the
@@ -31,7 +34,8 @@ bool eyelet_attention_run(struct ggml_tensor *op, int threads, bool uniform);
 void eyelet_attention_run_plain(struct ggml_tensor *op, int threads);
 
 // Frees the scratch memory, which eyelet_attention_run otherwise keeps: 1 to 5 MiB a thread, more
-// with the width of heads.
+// with the width of heads; for few queries of many keys up to 32 states of each panel as well, some
+// 8 KiB each.
 void eyelet_attention_free(void);
 
 // The bytes of that memory now.

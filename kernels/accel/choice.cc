@@ -21,7 +21,8 @@ constexpr int64_t queries_of_attention = 16;
 
 // Fewer queries are taken where so many heads share keys that they fill half of a panel, or a
 // quarter if there are several queries, which may be those of different answers and see nothing of
-// each other's keys. With fewer keys than these, splits of the graph cost more than is gained.
+// each other's keys. With fewer keys than these, splits of the graph cost more than is gained. In
+// plain C, quantized keys are converted more slowly than ggml multiplies them.
 constexpr int64_t heads_of_one_query = 8, heads_of_queries = 4, keys_of_few_queries = 512;
 
 // Products of fewer multiplications are not worth a split of the graph, which costs some 10 µs.
@@ -88,7 +89,8 @@ bool choose_attention(const ggml_tensor *op) {
   const int rows = forced_rows.load(std::memory_order_relaxed);
   if (uniform || queries >= (rows > 0 ? rows : queries_of_attention)) return true;
   return rows <= 0 && op->src[1]->ne[1] >= keys_of_few_queries &&
-         group >= (queries > 1 ? heads_of_queries : heads_of_one_query);
+         group >= (queries > 1 ? heads_of_queries : heads_of_one_query) &&
+         (eyelet_attention_has_vectors() || !ggml_is_quantized(op->src[1]->type));
 }
 
 void set_force(int rows, Path path) {

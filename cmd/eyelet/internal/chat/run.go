@@ -185,6 +185,9 @@ func run(cmd *cobra.Command, o *Options, args []string) (err error) {
 		}
 		defer answers.close()
 	}
+	if in.folder == "" && !in.chat && !cmd.Flags().Changed("mmap") {
+		o.Spec.Shared = true // an answer of usual length does not win back what reading costs
+	}
 	s, err := Open(cmd, o)
 	if err != nil {
 		return err

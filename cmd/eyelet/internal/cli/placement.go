@@ -29,6 +29,8 @@ func AddPlacementFlags(f *pflag.FlagSet, spec *engine.ModelSpec) {
 			"here, measured once (default: auto)")
 	f.Var((*layerCount)(&spec.GPULayers), "gpu-layers",
 		"layers to place on GPUs: a number, all, or none, with which no GPU computes anything")
+	f.BoolVar(&spec.Shared, "mmap", false, "map the model's file, so that processes share its "+
+		"memory and loading is short, also where reading it would make answers faster")
 }
 
 // PlacementGiven reports whether a flag says where the model lies, be it what holds anyway.
