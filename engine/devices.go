@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/rpc"
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 )
 
 // NoDevice, as ModelSpec.Device, keeps all of a model on the CPU. "cpu" means the same.
@@ -19,7 +19,7 @@ const NoDevice = "none"
 // ErrDevice marks a device or a server that a ModelSpec names and that is not there. Where the name
 // itself is wrong, the error is ErrRequest, too; a server that cannot be reached is ErrDeviceLost
 // as well.
-var ErrDevice = errors.New("engine: no such device")
+var ErrDevice = fault.ErrDevice
 
 // ErrDeviceLost marks a device that failed while it computed, or one on another machine that cannot
 // be reached. A model with layers there answers nothing any more; a pool loads it anew when it is

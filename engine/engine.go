@@ -28,36 +28,42 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/engine/cores"
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 )
 
 // Errors that callers tell apart with errors.Is. Each is wrapped with the file or figure at fault.
 var (
 	// ErrClosed is returned after Close.
-	ErrClosed = errors.New("engine: use after Close")
+	ErrClosed = fault.ErrClosed
 	// ErrModelFile marks a model or projector file that is missing, damaged or not supported.
-	ErrModelFile = errors.New("engine: bad model file")
+	ErrModelFile = fault.ErrModelFile
 	// ErrMismatch marks a projector that does not belong to the model.
-	ErrMismatch = errors.New("engine: projector and model do not fit")
+	ErrMismatch = fault.ErrMismatch
 	// ErrNoVision marks a picture given to a model that was loaded without a projector.
-	ErrNoVision = errors.New("engine: the model cannot see pictures")
+	ErrNoVision = fault.ErrNoVision
 	// ErrImage marks a picture that cannot be read.
-	ErrImage = errors.New("engine: bad picture")
+	ErrImage = fault.ErrImage
+	// ErrSound marks a sound that cannot be read. It is a kind of ErrImage, since sounds come where
+	// pictures do.
+	ErrSound = fault.ErrSound
+	// ErrNoSound marks a sound given to a model whose projector has no encoder of sounds. It is a
+	// kind of ErrNoVision.
+	ErrNoSound = fault.ErrNoSound
 	// ErrContextLength marks a prompt that is longer than the context.
-	ErrContextLength = errors.New("engine: the prompt is longer than the context")
+	ErrContextLength = fault.ErrContextLength
 	// ErrModel marks a fault of the model or of this machine with it, which trying again does not
 	// mend: outputs that are no numbers, a context that cannot be made.
-	ErrModel = errors.New("engine: the model fails")
+	ErrModel = fault.ErrModel
 	// ErrBusy marks a request that found the queue full; it can be tried again later.
-	ErrBusy = errors.New(
-		"engine: the model is busy: too many requests are waiting; try again later")
+	ErrBusy = fault.ErrBusy
 	// ErrRequest marks a request with contradictory or impossible options.
-	ErrRequest = errors.New("engine: bad request")
+	ErrRequest = fault.ErrRequest
 	// ErrSchema is about an answer that is not valid under its schema, where a grammar cannot make
 	// it so.
-	ErrSchema = errors.New("engine: the answer is not valid under its schema")
+	ErrSchema = fault.ErrSchema
 	// ErrTemplateLimit marks a conversation for which a chat template does more work, or makes more
 	// text, than it may.
-	ErrTemplateLimit = errors.New("engine: the chat template runs over its limits")
+	ErrTemplateLimit = fault.ErrTemplateLimit
 )
 
 // Options are the options of New. The zero value is ready for use.

@@ -8,29 +8,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/kernels/sound"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/vision"
 	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
-)
-
-// kindOf is an error with a text of its own that is of the kind of another one.
-type kindOf struct {
-	text string
-	kind error
-}
-
-func (k *kindOf) Error() string { return k.text }
-func (k *kindOf) Unwrap() error { return k.kind }
-
-var (
-	// ErrSound marks a sound that cannot be read. It is a kind of ErrImage, since sounds come where
-	// pictures do.
-	ErrSound error = &kindOf{"engine: bad sound", ErrImage}
-	// ErrNoSound marks a sound given to a model whose projector has no encoder of sounds. It is a
-	// kind of ErrNoVision.
-	ErrNoSound error = &kindOf{"engine: the model cannot hear sounds", ErrNoVision}
 )
 
 // IsSound reports whether a picture of a request is a sound by its bytes: WAV, MP3 or FLAC.
@@ -163,5 +146,5 @@ func (m *Model) decodeSound(ctx context.Context, image *Image,
 // badSound is the error of a sound that cannot be read, with its name.
 func badSound(name string, err error) error {
 	text := strings.TrimPrefix(err.Error(), ErrSound.Error()+": ")
-	return fmt.Errorf("%w: %s: %w", ErrSound, name, named{err, text})
+	return fmt.Errorf("%w: %s: %w", ErrSound, name, fault.Named{Kind: err, Text: text})
 }

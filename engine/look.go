@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
@@ -136,29 +137,20 @@ func decode(ctx context.Context, tower vision.Encoder, image *Image, head imagin
 // badPicture is the error of a picture that cannot be read, with its name.
 func badPicture(name string, err error) error {
 	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), ErrImage.Error()+": "), "imaging: ")
-	return fmt.Errorf("%w: %s: %w", ErrImage, name, named{err, text})
+	return fmt.Errorf("%w: %s: %w", ErrImage, name, fault.Named{Kind: err, Text: text})
 }
-
-// named is an error with another text.
-type named struct {
-	error
-	text string
-}
-
-func (n named) Error() string { return n.text }
-func (n named) Unwrap() error { return n.error }
 
 // pictureFault is err as the caller of a request understands it, if it is about one of the
 // request's pictures.
 func pictureFault(err error) error {
-	var fault *media.Fault
+	var bad *media.Fault
 	switch {
-	case !errors.As(err, &fault):
+	case !errors.As(err, &bad):
 		return err
 	case errors.Is(err, ErrSound):
-		return badSound(fault.Name, fault.Err)
+		return badSound(bad.Name, bad.Err)
 	case errors.Is(err, ErrImage):
-		return badPicture(fault.Name, fault.Err)
+		return badPicture(bad.Name, bad.Err)
 	}
-	return fmt.Errorf("engine: %s: %w", fault.Name, fault.Err)
+	return fmt.Errorf("engine: %s: %w", bad.Name, bad.Err)
 }
