@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
@@ -18,6 +19,7 @@ type asker struct {
 	r        *reader
 	dialogue *engine.Dialogue
 	vocab    *llama.Vocab
+	opening  []llama.Token // what stands in the context before the picture
 }
 
 // newAsker makes a context that holds a question about a picture of so many image tokens. collector
@@ -46,13 +48,18 @@ func newAsker(lm *llama.Model, projector string, imageTokens int, kv string, thr
 // prompt reads a question about a picture and returns a copy of the logits after it.
 func (a *asker) prompt(ctx context.Context, question string,
 	rows []float32) (logits []float32, err error) {
-	if err := a.r.clear(); err != nil {
-		return nil, err
-	}
 	message := chat.Message{Role: "user", Content: []chat.Content{chat.Image(),
 		chat.Text(question)}}
 	stretches, err := a.dialogue.Prompt(ctx, []chat.Message{message})
 	if err != nil {
+		return nil, err
+	}
+	if len(stretches) > 1 && stretches[0].Image < 0 {
+		if err := a.open(ctx, stretches[0].Tokens); err != nil {
+			return nil, err
+		}
+		stretches = stretches[1:]
+	} else if err := a.r.clear(); err != nil {
 		return nil, err
 	}
 	for i, s := range stretches {
@@ -74,24 +81,72 @@ func (a *asker) prompt(ctx context.Context, question string,
 	return logits, nil
 }
 
+// open leaves nothing in the context but what a question opens with, which is the same for most. It
+// is read again where every entry must be seen.
+func (a *asker) open(ctx context.Context, opening []llama.Token) error {
+	if !a.r.all && len(a.opening) > 0 && slices.Equal(a.opening, opening) &&
+		a.r.back(llama.Pos(len(opening))) {
+		return nil
+	}
+	a.opening = nil
+	if err := a.r.clear(); err != nil {
+		return err
+	}
+	if err := a.r.feed(ctx, opening, 0, nil); err != nil {
+		return err
+	}
+	a.opening = slices.Clone(opening)
+	return nil
+}
+
 // ask has the model foretell a right answer, token by token, and then give its own, always taking
-// the most probable token.
+// the most probable token. As far as both are the same, the own answer is known from foretelling:
+// no token of it is computed twice.
 func (a *asker) ask(ctx context.Context, q Question, rows []float32,
 	see place) (said string, err error) {
 	logits, err := a.prompt(ctx, q.Question, rows)
 	if err != nil {
 		return "", err
 	}
-	after := a.r.pos
-	if err := a.foretell(ctx, q.Answers[0], logits, see); err != nil {
+	after, next := a.r.pos, mostProbable(logits)
+	var tokens []llama.Token // of the own answer, while it is the right one
+	parted := false
+	err = a.foretell(ctx, q.Answers[0], logits, func(logits []float32, right llama.Token) error {
+		if !parted {
+			next = mostProbable(logits)
+			if parted = next != right; !parted {
+				tokens = append(tokens, right)
+			}
+		}
+		return see(logits, right)
+	})
+	if err != nil {
 		return "", err
 	}
-	if !a.r.back(after) {
+	if !parted && len(tokens) > 0 { // the last is taken again below
+		tokens = tokens[:len(tokens)-1]
+	}
+	if tokens = tokens[:min(len(tokens), maxAnswer)]; len(tokens) == maxAnswer ||
+		a.vocab.IsEOG(next) {
+		return a.text(tokens)
+	}
+	if !a.r.back(after + llama.Pos(len(tokens))) {
 		if logits, err = a.prompt(ctx, q.Question, rows); err != nil {
 			return "", err
 		}
+		tokens, next = nil, mostProbable(logits)
 	}
-	return a.answer(ctx, logits)
+	return a.answer(ctx, tokens, next)
+}
+
+// mostProbable returns the token with the largest logit, the first of several.
+func mostProbable(logits []float32) (best llama.Token) {
+	for i, x := range logits {
+		if x > logits[best] {
+			best = llama.Token(i)
+		}
+	}
+	return best
 }
 
 // foretell reads the answer, and tells what the model expected at each of its tokens and at its
@@ -122,28 +177,23 @@ func (a *asker) foretell(ctx context.Context, answer string, logits []float32, s
 	})
 }
 
-// answer generates from where the model stands.
-func (a *asker) answer(ctx context.Context, logits []float32) (string, error) {
-	var tokens []llama.Token
-	for len(tokens) < maxAnswer && int(a.r.pos) < a.r.lc.NCtx() {
-		next := llama.Token(0)
-		for i, x := range logits {
-			if x > logits[next] {
-				next = llama.Token(i)
-			}
-		}
-		if a.vocab.IsEOG(next) {
-			break
-		}
+// answer generates from where the model stands: tokens are the answer so far, next is its next one.
+func (a *asker) answer(ctx context.Context, tokens []llama.Token, next llama.Token) (string, error) {
+	for len(tokens) < maxAnswer && int(a.r.pos) < a.r.lc.NCtx() && !a.vocab.IsEOG(next) {
 		tokens = append(tokens, next)
-		err := a.r.feed(ctx, []llama.Token{next}, 0, func(_ int, l []float32) error {
-			logits = l
+		err := a.r.feed(ctx, []llama.Token{next}, 0, func(_ int, logits []float32) error {
+			next = mostProbable(logits)
 			return nil
 		})
 		if err != nil {
 			return "", err
 		}
 	}
+	return a.text(tokens)
+}
+
+// text is what tokens of an answer say.
+func (a *asker) text(tokens []llama.Token) (string, error) {
 	text, err := a.vocab.Detokenize(tokens, false, false)
 	return strings.TrimSpace(text), err
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine"
@@ -51,7 +52,10 @@ type QuantsOptions struct {
 
 	// Run runs a job elsewhere, in a process of its own; nil runs it here.
 	Run func(ctx context.Context, j *Job, progress func(next string)) (*JobResult, error)
-	// Progress is called as a job is begun, and while it runs.
+	// Lanes is how many calls of Run may be under way at once, for qualities of small models, which
+	// share the threads; 0 means 1.
+	Lanes int
+	// Progress is called as a job is begun, and while it runs, by one goroutine at a time.
 	Progress func(Progress)
 	Version  string // of the program
 	Command  string // that was given, for the report
@@ -77,6 +81,10 @@ type matrix struct {
 	spent map[string]effort // by kind
 	// beside has the base's figures over the text beside itself, where its job ran this time.
 	beside *Distribution
+
+	mu    sync.Mutex   // guards what follows, the results and what jobs found while lanes run
+	left  []*matrixJob // that did not run yet
+	total int          // how many they were at first
 }
 
 // effort is what jobs of a kind took.
@@ -143,7 +151,7 @@ func (m *matrix) prepare() error {
 		o.Projectors = append([]string{o.BaseProjector}, o.Projectors...)
 	}
 	if o.Run == nil {
-		o.Run = RunJob
+		o.Run, o.Lanes = RunJob, 1 // the process has one thread that computes
 	}
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}

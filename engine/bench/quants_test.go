@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -212,6 +213,66 @@ func TestAFailureLeavesTheRest(t *testing.T) {
 	}
 	if _, err := Quants(t.Context(), o); err == nil || !strings.Contains(err.Error(), "no base") {
 		t.Errorf("without a base: %v", err)
+	}
+}
+
+// Two models of three wait for each other in Run: that ends only where both run at once.
+func TestQualitiesOfSmallModelsRunSideBySide(t *testing.T) {
+	o := QuantsOptions{Models: []string{seedModel, quantized(t, "Q4_0"), quantized(t, "Q5_0")},
+		Base: seedModel, KV: []string{"f16", "q8_0"}, Threads: []int{2}, Lanes: 8,
+		Out: filepath.Join(t.TempDir(), "out")}
+	var mu sync.Mutex
+	running, met := map[string]bool{}, make(chan struct{})
+	o.Run = func(ctx context.Context, j *Job, _ func(string)) (*JobResult, error) {
+		mu.Lock()
+		alone := j.Base || j.Kind != JobQuality
+		if running[j.Model] || alone && len(running) > 0 || len(running) > 1 {
+			t.Errorf("%s of %s runs beside %v", j.Kind, j.Model, running)
+		}
+		if j.Kind == JobQuality && j.Threads != 1 {
+			t.Errorf("%d threads", j.Threads)
+		}
+		running[j.Model] = true
+		if len(running) == 2 {
+			select {
+			case <-met:
+			default:
+				close(met)
+			}
+		}
+		mu.Unlock()
+		if !alone {
+			select {
+			case <-met:
+			case <-ctx.Done():
+			}
+		}
+		mu.Lock()
+		delete(running, j.Model)
+		mu.Unlock()
+		if j.Kind == JobQuality {
+			return &JobResult{Quality: &Quality{Text: &Distribution{Perplexity: 2}}}, nil
+		}
+		return &JobResult{Speed: &Speed{PP512: sampleOf([]float64{1}),
+			TG128: sampleOf([]float64{1})}}, nil
+	}
+	r, err := Quants(t.Context(), o)
+	if err != nil || !r.Complete || len(r.Qualities) != 6 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	var most int
+	o.Restart = true
+	o.Run = func(ctx context.Context, j *Job, _ func(string)) (*JobResult, error) {
+		mu.Lock()
+		most++
+		mu.Unlock()
+		if j.Base {
+			return &JobResult{Quality: &Quality{Text: &Distribution{Perplexity: 2}}}, nil
+		}
+		return nil, fmt.Errorf("full: %w", syscall.ENOSPC)
+	}
+	if _, err := Quants(t.Context(), o); !errors.Is(err, syscall.ENOSPC) || most > 4 {
+		t.Errorf("a full disk: %v after %d jobs", err, most)
 	}
 }
 

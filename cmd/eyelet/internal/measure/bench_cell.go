@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -69,10 +70,11 @@ func newBenchCellCommand() *cobra.Command {
 }
 
 // cells runs jobs in processes of their own, which are given the flags of all commands that they
-// are to have. One that can be shared is kept for the next job.
+// are to have. Several may run at once. A process that can be shared is kept for the next job.
 type cells struct {
 	flags []string
-	kept  *cellProcess
+	mu    sync.Mutex
+	kept  []*cellProcess // those that run no job now
 }
 
 // cellProcess is a process that runs jobs.
@@ -87,17 +89,10 @@ type cellProcess struct {
 // run runs a job. Its process is killed when ctx is done.
 func (c *cells) run(ctx context.Context, j *bench.Job,
 	progress func(next string)) (*bench.JobResult, error) {
-	if c.kept != nil && !c.kept.last.Shares(j) {
-		c.close()
+	p, err := c.take(j)
+	if err != nil {
+		return nil, err
 	}
-	if c.kept == nil {
-		p, err := startCell(c.flags)
-		if err != nil {
-			return nil, err
-		}
-		c.kept = p
-	}
-	p := c.kept
 	p.last = j
 	stop := context.AfterFunc(ctx, func() { _ = p.cmd.Process.Kill() })
 	defer stop()
@@ -107,8 +102,12 @@ func (c *cells) run(ctx context.Context, j *bench.Job,
 	}
 	_, err = p.stdin.Write(append(job, '\n'))
 	last, ok := p.answer(progress)
-	if !ok { // it has ended
-		err = cmp.Or(c.close(), err, io.ErrUnexpectedEOF)
+	if ok {
+		c.mu.Lock()
+		c.kept = append(c.kept, p)
+		c.mu.Unlock()
+	} else { // it has ended
+		err = cmp.Or(p.close(), err, io.ErrUnexpectedEOF)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -126,12 +125,39 @@ func (c *cells) run(ctx context.Context, j *bench.Job,
 	return nil, fmt.Errorf("the measuring process ended: %w: %s", err, p.stderr.lastLine())
 }
 
-// close ends the process that was kept, if there is one, and returns how it ended.
-func (c *cells) close() error {
-	p := c.kept
-	if c.kept = nil; p == nil {
-		return nil
+// take returns a process for a job: one that is kept and may be shared, best one that has its model
+// already, else a new one. Those that must not be shared with the job are ended.
+func (c *cells) take(j *bench.Job) (*cellProcess, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept = slices.DeleteFunc(c.kept, func(p *cellProcess) bool {
+		shares := p.last.Shares(j)
+		if !shares {
+			_ = p.close()
+		}
+		return !shares
+	})
+	if len(c.kept) == 0 {
+		return startCell(c.flags)
 	}
+	i := max(0, slices.IndexFunc(c.kept, func(p *cellProcess) bool {
+		return p.last.Model == j.Model
+	}))
+	p := c.kept[i]
+	c.kept = slices.Delete(c.kept, i, i+1)
+	return p, nil
+}
+
+// close ends the processes that were kept. No job may be running.
+func (c *cells) close() {
+	for _, p := range c.kept {
+		_ = p.close()
+	}
+	c.kept = nil
+}
+
+// close ends the process and returns how it ended.
+func (p *cellProcess) close() error {
 	_ = p.stdin.Close()
 	for p.messages.Scan() { // what it still writes must not block it
 	}

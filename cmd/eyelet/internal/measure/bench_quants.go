@@ -169,6 +169,9 @@ func reachable(ctx context.Context, list string) error {
 	return nil
 }
 
+// maxLanes bounds the processes that measure qualities of small models at once, and their memory.
+const maxLanes = 8
+
 func benchQuants(cmd *cobra.Command, models []string, o *benchQuantsOptions) error {
 	if err := o.check(models); err != nil {
 		return err
@@ -194,8 +197,8 @@ func benchQuants(cmd *cobra.Command, models []string, o *benchQuantsOptions) err
 	}
 	processes := &cells{flags: flags}
 	defer processes.close()
-	o.q.Run, o.q.Version, o.q.Command = processes.run, cli.ReadVersions().Eyelet, commandLine(
-		os.Args)
+	o.q.Run, o.q.Lanes = processes.run, maxLanes
+	o.q.Version, o.q.Command = cli.ReadVersions().Eyelet, commandLine(os.Args)
 	bar := newJobBar(cmd.ErrOrStderr(), cli.BoolFlag(cmd, "quiet") || o.json)
 	o.q.Progress = bar.show
 	results, err := bench.Quants(cmd.Context(), o.q)
