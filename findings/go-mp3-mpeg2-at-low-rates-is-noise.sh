@@ -60,7 +60,7 @@ func main() {
 	}
 }
 GO
-export GOFLAGS=-modcacherw
+export GOFLAGS=-modcacherw CGO_ENABLED=0
 go mod init finding 2> /dev/null
 go get github.com/hajimehoshi/go-mp3@v0.3.4 2> /dev/null
 go run .

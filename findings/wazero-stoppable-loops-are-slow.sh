@@ -77,7 +77,7 @@ func main() {
 	}
 }
 GO
-export GOFLAGS=-modcacherw
+export GOFLAGS=-modcacherw CGO_ENABLED=0
 go mod init finding 2> /dev/null
 go get github.com/tetratelabs/wazero@v1.12.0 2> /dev/null
 go run .
