@@ -78,9 +78,8 @@ func carriesOut(t *testing.T, address string, o ConnectOptions) {
 	if r, ok, err := submitter.Result(t.Context(), "b", "item 7"); !ok || err != nil || !r.OK() {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if list, err := submitter.Workers(t.Context(), 200*time.Millisecond); err != nil ||
-		len(list) != 1 {
-		t.Errorf("%v, %v", list, err)
+	if list := workersOf(t, submitter, 200*time.Millisecond); len(list) != 1 {
+		t.Errorf("%v", list)
 	}
 	if err := submitter.Drop(t.Context(), "b"); err != nil {
 		t.Error(err)

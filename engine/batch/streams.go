@@ -380,19 +380,30 @@ func (q *Queue) find(ctx context.Context, batch,
 	return r, m.Sequence, true, nil
 }
 
+// lastResult is the number in its stream of the last result of a batch.
+func (q *Queue) lastResult(ctx context.Context, batch string) (uint64, error) {
+	s, err := q.resultsOf(ctx, batch)
+	if err != nil {
+		return 0, q.fault("results", err)
+	}
+	info, err := s.Info(ctx)
+	if err != nil {
+		return 0, q.fault("results", err)
+	}
+	return info.State.LastSeq, nil
+}
+
 // resultMost bounds the body of a response, in bytes.
 const resultMost = 64 << 20
 
 // Result returns the result of an item; ok is false where there is none yet.
 func (q *Queue) Result(ctx context.Context, batch, id string) (r Result, ok bool, err error) {
 	found, _, ok, err := q.find(ctx, batch, hashOf(id))
+	if err == nil && ok {
+		err = q.fill(ctx, batch, &found)
+	}
 	if err != nil || !ok {
 		return r, false, err
-	}
-	if found.Object != "" {
-		if found.Response.Body, err = q.get(ctx, batch, found.Object, resultMost); err != nil {
-			return r, false, err
-		}
 	}
 	return found.Result, true, nil
 }

@@ -10,8 +10,6 @@ import (
 	"hash/fnv"
 	"io"
 	"iter"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -122,6 +120,7 @@ type submitter struct {
 	mu      sync.Mutex
 	pending map[string]*pending // items under way, by hash
 	bytes   int64               // of pending
+	held    int64               // of them, those of messages
 	objects map[string]int      // in the object store: how many pending items need them
 	count   Count
 	news    time.Time     // when an item last got its result
@@ -144,6 +143,8 @@ const (
 	// bounds of a group of jobs, which somebody waits for
 	mostSent = 64
 	sentTime = 50 * time.Millisecond
+	// bytes of jobs that are kept lest the queue loses them, with which the window counts as full
+	mostHeld = 64 << 20
 )
 
 // pending is an item under way.
@@ -155,10 +156,11 @@ type pending struct {
 	bytes   int64
 }
 
-func (b *submitter) left() int {
+// underWay is how many items have no result yet, and how many bytes of their jobs are in memory.
+func (b *submitter) underWay() (items int, held int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.pending)
+	return len(b.pending), b.held
 }
 
 // until waits until no more than n items are pending.
@@ -192,6 +194,9 @@ func (b *submitter) release(hash string, ok, known bool) {
 	}
 	delete(b.pending, hash)
 	b.bytes -= p.bytes
+	if p.message != nil {
+		b.held -= int64(len(p.message.Data))
+	}
 	for _, name := range p.objects {
 		b.objects[name]--
 	}
@@ -230,8 +235,8 @@ func (b *submitter) one(ctx context.Context, item Item) error {
 	if err := checkID(item.ID); err != nil {
 		return err
 	}
-	if b.left() >= b.Window {
-		if err := b.until(ctx, b.Window-max(b.Window/windowShare, 1)); err != nil {
+	if left, held := b.underWay(); left >= b.Window || held >= mostHeld {
+		if err := b.until(ctx, left-max(left/windowShare, 1)); err != nil {
 			return err
 		}
 	}
@@ -355,9 +360,9 @@ func (b *submitter) publish(ctx context.Context, item Item, hash string,
 	b.mu.Lock()
 	p.message = msg
 	p.bytes += int64(len(data))
-	b.bytes += int64(len(data))
-	if b.pending[hash] != p { // its result is there already
-		b.bytes -= p.bytes
+	if b.pending[hash] == p { // else its result is there already
+		b.bytes += int64(len(data))
+		b.held += int64(len(data))
 	}
 	b.mu.Unlock()
 	return nil, nil
@@ -471,7 +476,7 @@ func (b *submitter) retry(ctx context.Context, do func() error) error {
 func (b *submitter) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepTime)
 	defer tick.Stop()
-	again := max(2*b.q.ackWait, 10*time.Second)
+	seen := uint64(0) // the last result that was there when all were looked for
 	for {
 		select {
 		case <-ctx.Done():
@@ -479,30 +484,48 @@ func (b *submitter) sweep(ctx context.Context) {
 		case <-tick.C:
 		}
 		b.mu.Lock()
-		var hashes []string
-		if time.Since(b.news) >= sweepTime {
-			hashes = slices.Collect(maps.Keys(b.pending))
-		}
+		still := len(b.pending) > 0 && time.Since(b.news) >= sweepTime
 		b.mu.Unlock()
-		for _, hash := range hashes {
-			r, _, ok, err := b.q.find(ctx, b.Batch, hash)
-			if err != nil {
-				break // the next sweep may find the queue well
-			}
-			if ok {
-				b.release(hash, r.OK(), false)
-				continue
-			}
-			b.mu.Lock()
-			p := b.pending[hash]
-			late := p != nil && p.message != nil && time.Since(p.since) > again
-			if late {
-				p.since = time.Now()
-			}
-			b.mu.Unlock()
-			if late {
-				_ = b.send(ctx, p.message)
-			}
+		if !still {
+			continue
+		}
+		last, err := b.q.lastResult(ctx, b.Batch)
+		if err == nil && b.lookFor(ctx, last != seen) {
+			seen = last
 		}
 	}
+}
+
+// lookFor looks for the results of the items under way, or of those alone that take long, and
+// submits these again where there are none. It returns false where the queue did not answer.
+func (b *submitter) lookFor(ctx context.Context, all bool) bool {
+	again := max(2*b.q.ackWait, 10*time.Second)
+	b.mu.Lock()
+	late := map[string]bool{} // by hash
+	for hash, p := range b.pending {
+		if l := p.message != nil && time.Since(p.since) > again; l || all {
+			late[hash] = l
+		}
+	}
+	b.mu.Unlock()
+	for hash, late := range late {
+		r, _, ok, err := b.q.find(ctx, b.Batch, hash)
+		if err != nil {
+			return false // the next sweep may find the queue well
+		}
+		if ok {
+			b.release(hash, r.OK(), false)
+			continue
+		}
+		b.mu.Lock()
+		p := b.pending[hash]
+		if late && p != nil {
+			p.since = time.Now()
+		}
+		b.mu.Unlock()
+		if late && p != nil {
+			_ = b.send(ctx, p.message)
+		}
+	}
+	return true
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -162,28 +163,31 @@ func (w *Worker) state() WorkerState {
 	return WorkerState{w.Name, w.known, w.busy, w.done}
 }
 
-// Workers asks who works for the queue, and waits for answers as long as d.
-func (q *Queue) Workers(ctx context.Context, d time.Duration) ([]WorkerState, error) {
-	inbox := q.nc.NewRespInbox()
-	answers, err := q.nc.SubscribeSync(inbox)
-	if err == nil {
-		err = q.nc.PublishRequest(askSubject, inbox, nil)
-	}
-	if err != nil {
-		return nil, q.fault("asking for workers", err)
-	}
-	defer func() { _ = answers.Unsubscribe() }()
-	ctx, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
-	var list []WorkerState
-	for {
-		m, err := answers.NextMsgWithContext(ctx)
-		if err != nil {
-			return list, nil // the time is over, or nobody listens at all
+// Workers asks who works for the queue, and yields those who answer, until d is over or the loop is
+// left.
+func (q *Queue) Workers(ctx context.Context, d time.Duration) iter.Seq2[WorkerState, error] {
+	return func(yield func(WorkerState, error) bool) {
+		inbox := q.nc.NewRespInbox()
+		answers, err := q.nc.SubscribeSync(inbox)
+		if err == nil {
+			err = q.nc.PublishRequest(askSubject, inbox, nil)
 		}
-		var s WorkerState
-		if json.Unmarshal(m.Data, &s) == nil && s.Name != "" {
-			list = append(list, s)
+		if err != nil {
+			yield(WorkerState{}, q.fault("asking for workers", err))
+			return
+		}
+		defer func() { _ = answers.Unsubscribe() }()
+		ctx, cancel := context.WithTimeout(ctx, d)
+		defer cancel()
+		for {
+			m, err := answers.NextMsgWithContext(ctx)
+			if err != nil {
+				return // the time is over, or nobody listens at all
+			}
+			var s WorkerState
+			if json.Unmarshal(m.Data, &s) == nil && s.Name != "" && !yield(s, nil) {
+				return
+			}
 		}
 	}
 }

@@ -380,24 +380,28 @@ func (b *batches) results(ctx context.Context, o *openai.Batch, kind string, ok,
 		if _, err := q.Begin(ctx, o.ID); err != nil {
 			return err
 		}
-		for _, line := range b.requests(ctx, o) {
-			it, err := batch.ParseLine(line)
-			if err != nil {
-				return err
+		ids := func(yield func(string, error) bool) {
+			for _, line := range b.requests(ctx, o) {
+				if it, err := batch.ParseLine(line); !yield(it.ID, err) {
+					return
+				}
 			}
-			r, found, err := q.Result(ctx, o.ID, it.ID)
+		}
+		for k, err := range batch.Results(ctx, q, o.ID, ids, func(id string) string {
+			return id
+		}) {
 			switch {
 			case err != nil:
 				return err
-			case !found && cancelled:
+			case !k.Found && cancelled:
 				continue
-			case !found:
-				return fmt.Errorf("the result of %.80q is lost", it.ID)
-			case r.OK() != ok:
+			case !k.Found:
+				return fmt.Errorf("the result of %.80q is lost", k.Item)
+			case k.Result.OK() != ok:
 				continue
 			}
 			lines++
-			if err := e.Encode(r); err != nil {
+			if err := e.Encode(k.Result); err != nil {
 				return err
 			}
 		}

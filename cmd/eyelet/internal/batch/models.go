@@ -85,36 +85,37 @@ func (r *batchRun) resolve(ctx context.Context, name string) (batch.Model, error
 // askTime is how long workers may take to say that they are there.
 const askTime = time.Second
 
+// resolveAtSite asks the workers of the site about a model. One that is here is taken as soon as a
+// worker has it, too; of one that is not, all workers' names count.
 func (r *batchRun) resolveAtSite(ctx context.Context, name string, own batch.Model,
 	ownErr error) (batch.Model, error) {
-	workers, err := r.queue.Workers(ctx, askTime)
-	if err != nil {
-		return own, err
-	}
 	if ownErr == nil {
 		if shared, err := r.machine.server.Shared(name); err != nil || !shared {
 			return own, fmt.Errorf("%s is a file of this machine, which workers cannot know; bring it into the store here and there with \"eyelet import\"", name)
 		}
 	}
-	digests := map[string]string{} // who has it, by digest
-	for _, w := range workers {
+	digests, workers := map[string]bool{}, 0 // of the models that may be meant
+	for w, err := range r.queue.Workers(ctx, askTime) {
+		if err != nil {
+			return own, err
+		}
+		workers++
 		for _, m := range w.Models {
-			if ownErr == nil && m.Digest == own.Digest || ownErr != nil && sameModelName(m.Name,
-				name) {
-				digests[m.Digest] = w.Name
+			switch {
+			case ownErr == nil && m.Digest == own.Digest:
+				return own, nil
+			case ownErr != nil && sameModelName(m.Name, name):
+				digests[m.Digest] = true
 			}
 		}
 	}
 	switch {
-	case ownErr == nil && len(digests) == 0:
-		r.say("no worker has %s (%.12s…) now, of %d that answer; jobs wait for one that does", name,
-			own.Digest, len(workers))
-		return own, nil
 	case ownErr == nil:
-		return own, nil
+		r.say("no worker has %s (%.12s…) now, of %d that answer; jobs wait for one that does", name,
+			own.Digest, workers)
 	case len(digests) == 0:
 		return own, fmt.Errorf("%s is neither here nor with a worker, of %d that answer", name,
-			len(workers))
+			workers)
 	case len(digests) > 1:
 		return own, fmt.Errorf("workers have different models under the name %s; have it here too, so that it is known which is meant", name)
 	}

@@ -303,7 +303,7 @@ func (r *batchRun) work() error {
 	count, err := r.queue.Submit(ctx, batch.Submission{
 		Batch: r.state.Batch, Items: r.items(), Resolve: r.resolve, ByPath: r.queue.Embedded() ||
 			r.o.byPath, Tries: r.o.tries,
-		Window: max(128, 8*r.o.spec.Parallel),
+		Window: r.window(),
 		Done: func(ok, known bool) {
 			if ok { // for what is said after Ctrl-C
 				r.count.OK++
@@ -324,6 +324,18 @@ func (r *batchRun) work() error {
 		return cause
 	}
 	return err
+}
+
+// siteWindow is how many items of a batch wait in the queue of a site or are in the hands of its
+// workers: a worker whose answers are quick takes some dozens.
+const siteWindow = 1024
+
+// window is how many items are under way at a time.
+func (r *batchRun) window() int {
+	if !r.queue.Embedded() {
+		return siteWindow
+	}
+	return max(128, 8*r.o.spec.Parallel)
 }
 
 // finish writes output and failures, and removes what is no longer needed.

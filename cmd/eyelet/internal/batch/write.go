@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"regexp"
 	"strings"
@@ -47,15 +48,9 @@ func (r *batchRun) results(out, reasons io.Writer) error {
 			return err
 		}
 	}
-	write := func(e batchEntry) error {
+	write := func(e batchEntry, result *batch.Result) error {
 		id := e.ID
-		result, ok, err := r.queue.Result(r.ctx, r.state.Batch, id)
 		switch {
-		case err != nil:
-			return err
-		case !ok:
-			return fmt.Errorf("the queue has lost the result of %q; the same command asks again",
-				id)
 		case !result.OK():
 			code, text := result.Reason()
 			r.codes[code]++
@@ -78,36 +73,50 @@ func (r *batchRun) results(out, reasons io.Writer) error {
 		case plain:
 			return raw.Encode(result)
 		}
-		row, err := t.row(&result, e)
+		row, err := t.row(result, e)
 		if err != nil {
 			return err
 		}
 		return table.Write(row)
 	}
-	if r.o.openai {
-		for it, err := range r.items() {
-			if err == nil {
-				err = write(batchEntry{ID: it.ID})
-			}
-			if err != nil {
-				return err
-			}
+	for k, err := range batch.Results(r.ctx, r.queue, r.state.Batch, r.entries(),
+		func(e batchEntry) string { return e.ID }) {
+		if err == nil && !k.Found {
+			err = fmt.Errorf("the queue has lost the result of %q; the same command asks again",
+				k.Item.ID)
 		}
-	} else {
-		for e, err := range entriesOf(r.ctx, r.path("items.jsonl")) {
-			if err == nil {
-				e.Question = cmp.Or(e.Question, r.o.prompt)
-				err = write(e)
-			}
-			if err != nil {
-				return err
-			}
+		if err == nil {
+			err = write(k.Item, &k.Result)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	if plain {
 		return nil
 	}
 	return table.Close()
+}
+
+// entries are what the items are about, in the order of the inputs. Of lines in OpenAI's format the
+// ids alone are known.
+func (r *batchRun) entries() iter.Seq2[batchEntry, error] {
+	return func(yield func(batchEntry, error) bool) {
+		if r.o.openai {
+			for it, err := range r.items() {
+				if !yield(batchEntry{ID: it.ID}, err) {
+					return
+				}
+			}
+			return
+		}
+		for e, err := range entriesOf(r.ctx, r.path("items.jsonl")) {
+			e.Question = cmp.Or(e.Question, r.o.prompt)
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
 }
 
 // thePicture tells a request's pictures apart, of which an item of ours has one.
