@@ -21,6 +21,7 @@ func TestAdviseNamesACombination(t *testing.T) {
 	mustRefuse(t, "advise", []refusal{
 		{nil, 2, []string{"RESULTS is missing"}},
 		{[]string{seedModel}, 2, []string{"eyelet bench quants"}},
+		{[]string{"builtin"}, 2, []string{"builtin is a model", "eyelet bench quants"}},
 		{[]string{advisedResults, "--wish", "cheap"}, 2, []string{"faithful, fast or small"}},
 		{[]string{advisedResults, "--memory", "lots"}, 2, []string{"4GB or 6GiB"}},
 		{[]string{advisedResults, "--memory", "1MB"}, 2, []string{"the least takes"}},

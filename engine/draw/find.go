@@ -88,11 +88,11 @@ func ask(ctx context.Context, path string) (*Program, error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	asking, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	for _, flag := range []string{"--version", "--help"} { // older ones know --help alone
 		out := &opening{limit: 1 << 16}
-		cmd := exec.CommandContext(ctx, path, flag)
+		cmd := exec.CommandContext(asking, path, flag)
 		cmd.Stdout, cmd.Stderr, cmd.WaitDelay = out, out, time.Second
 		err = cmd.Run()
 		if text := out.head; bytes.Contains(text, []byte("stable-diffusion.cpp")) ||
@@ -102,6 +102,9 @@ func ask(ctx context.Context, path string) (*Program, error) {
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
+		}
+		if asking.Err() != nil {
+			return nil, fmt.Errorf("it did not answer %s in %v", flag, askTime)
 		}
 	}
 	if err != nil && !isExit(err) {

@@ -147,6 +147,7 @@ var classes = []struct {
 		bundle.ErrBundle, bundle.ErrSignature, bundle.ErrPassword, store.ErrNotFound,
 		store.ErrDigest, store.ErrPolicy, store.ErrForeign,
 		diffusion.ErrNotDiffusion, diffusion.ErrPart, diffusion.ErrUnsupported, draw.ErrImage,
+		draw.ErrProgram,
 		imaging.ErrNotImage, imaging.ErrTooLarge, imaging.ErrDamaged,
 		atomicfile.ErrNotRegular, batch.ErrConfig,
 		fs.ErrNotExist, fs.ErrPermission, syscall.EISDIR, syscall.ENOTDIR, syscall.EROFS,

@@ -12,6 +12,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/rpc"
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/batch"
+	"github.com/eyelet-engine/eyelet/engine/draw"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/quantize"
@@ -37,6 +38,7 @@ func TestExitCode(t *testing.T) {
 			Err: syscall.ENAMETOOLONG}, 3},
 		{"a full disk", &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, 5},
 		{"a configuration of the queue", batch.ErrConfig, 3},
+		{"a program that draws no pictures", draw.ErrProgram, 3},
 		{"a damaged model", engine.ErrModelFile, 3},
 		{"a truncated model", gguf.ErrTruncated, 3},
 		{"a picture that is none", imaging.ErrNotImage, 3},

@@ -2,6 +2,7 @@ package measure
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -47,11 +48,23 @@ func NewAdviseCommand() *cobra.Command {
 	return cmd
 }
 
+// namesModel reports whether somebody who asks for advice has named a model, and no results.
+func namesModel(name string) bool {
+	if strings.HasSuffix(strings.ToLower(name), ".gguf") {
+		return true
+	}
+	if _, err := os.Stat(name); err == nil {
+		return false
+	}
+	stored, err := cli.FindStored(name)
+	return err == nil && stored != nil || slices.Contains(cli.BuiltinNames, name)
+}
+
 func advise(cmd *cobra.Command, path, memory string, wish bench.Wish) error {
 	if !slices.Contains(bench.Wishes, wish) {
 		return cli.Usagef("--wish is %q; give faithful, fast or small", wish)
 	}
-	if strings.HasSuffix(strings.ToLower(path), ".gguf") {
+	if namesModel(path) {
 		return cli.Usagef("%s is a model, and advice is drawn from measurements: make some with eyelet bench quants MODEL... --out FOLDER, and give the folder", path)
 	}
 	r, err := bench.ReadResults(path)
