@@ -23,7 +23,7 @@ func (c *Conversation) Tokens() []Token {
 	if c.prompt == nil {
 		return nil
 	}
-	return tokensOf(c.prompt.Items)
+	return kv.Tokens(c.prompt.Items)
 }
 
 // Prompt is the conversation without the answer.
@@ -31,20 +31,15 @@ func (c *Conversation) Prompt() *Conversation {
 	if c.prompt == nil || c.shifted {
 		return c
 	}
-	return &Conversation{prompt: c.first(c.read), read: c.read}
+	return &Conversation{prompt: c.prompt.First(c.read), read: c.read}
 }
 
 // Common returns how many items two conversations have in common at their beginnings.
 func (c *Conversation) Common(other *Conversation) int {
-	n := 0
 	if c.prompt == nil || other.prompt == nil {
 		return 0
 	}
-	for n < min(len(c.prompt.Items), len(other.prompt.Items)) &&
-		c.prompt.Items[n] == other.prompt.Items[n] {
-		n++
-	}
-	return n
+	return kv.Common(c.prompt.Items, other.prompt.Items)
 }
 
 // Outgrown reports whether the conversation outgrew the context and lost its oldest part, so that
@@ -57,18 +52,6 @@ func (c *Conversation) Len() int {
 		return 0
 	}
 	return len(c.prompt.Items)
-}
-
-// first is a copy of the first n items.
-func (c *Conversation) first(n int) *kv.Prompt {
-	p := &kv.Prompt{Items: c.prompt.Items[:n:n], Pos: c.prompt.Pos[:n:n],
-		Next: c.prompt.Position(n)}
-	for _, w := range c.prompt.Whole {
-		if w[1] <= n {
-			p.Whole = append(p.Whole, w)
-		}
-	}
-	return p
 }
 
 // SaveConversation writes the cells of a conversation to a file, whole or not at all, from where

@@ -168,12 +168,12 @@ func (e *embedder) compute(ctx context.Context, texts []*embedText) error {
 func (e *embedder) wave(ctx context.Context, texts []*embedText) error {
 	thread := e.model.engine.thread
 	if e.lc.HasMemory() {
-		if err := thread.do(ctx, func() error { return e.lc.Memory().Clear(false) }); err != nil {
+		if err := thread.Do(ctx, func() error { return e.lc.Memory().Clear(false) }); err != nil {
 			return err
 		}
 	}
 	for first := 0; first < len(texts); {
-		err := thread.do(ctx, func() error {
+		err := thread.Do(ctx, func() error {
 			start := time.Now()
 			n, err := e.fill(texts, first)
 			if err == nil {

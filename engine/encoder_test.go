@@ -61,7 +61,7 @@ func encodeWith(t *testing.T, m *Model, e vision.Encoder, img *imaging.RGB) (row
 		t.Fatal(err)
 	}
 	defer in.Close()
-	if err := m.engine.thread.do(t.Context(), func() (err error) {
+	if err := m.engine.thread.Do(t.Context(), func() (err error) {
 		rows, err = vision.Encode(t.Context(), e, in)
 		return err
 	}); err != nil {

@@ -27,6 +27,7 @@ import (
 	"sync"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/engine/compute"
 	"github.com/eyelet-engine/eyelet/engine/cores"
 	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 )
@@ -80,7 +81,7 @@ type Options struct {
 type Engine struct {
 	threads int
 	steady  bool // Options.AllThreads
-	thread  *thread
+	thread  *compute.Thread
 
 	mu      sync.Mutex
 	models  map[*Model]struct{}
@@ -99,7 +100,7 @@ func New(options Options) (*Engine, error) {
 		options.Threads = cores.Physical()
 	}
 	ggml.SetAcceleratorThreads(options.Threads)
-	return &Engine{threads: options.Threads, steady: options.AllThreads, thread: acquireThread(),
+	return &Engine{threads: options.Threads, steady: options.AllThreads, thread: compute.Acquire(),
 		models: map[*Model]struct{}{}}, nil
 }
 
@@ -119,7 +120,7 @@ func (e *Engine) Close() error {
 		for _, m := range open {
 			errs = append(errs, m.Close())
 		}
-		releaseThread()
+		compute.Release()
 		e.err = errors.Join(errs...)
 	})
 	return e.err

@@ -13,6 +13,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/peers"
+	"github.com/eyelet-engine/eyelet/engine/compute"
 	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
@@ -336,7 +337,7 @@ func TestAPictureThatIsLargerThanTheBatch(t *testing.T) {
 			m, _, _ := openFamily(t, f)
 			ask := User(Text("Look here:"), Picture(scene(t, 1, 150, 90)), Text("What is this?"))
 			whole := say(t, m, true, ask)
-			_ = m.sched.Do(func() { m.decoder.limit = 3 }) // fewer tokens than a tile has
+			_ = m.sched.Do(func() { m.decoder.Rows = 3 }) // fewer tokens than a tile has
 			agree(t, "in parts", say(t, m, true, ask), whole.text)
 		})
 	}
@@ -347,7 +348,7 @@ func TestAPictureThatIsLargerThanTheBatch(t *testing.T) {
 type cancelling struct {
 	vision.Encoder
 	cancel context.CancelFunc
-	within *thread
+	within *compute.Thread
 }
 
 func (c cancelling) Begin(in *vision.Input, part int) (vision.Job, error) {
@@ -365,7 +366,7 @@ type cancellingJob struct {
 }
 
 func (j cancellingJob) Advance(ctx context.Context, steps int) error {
-	go j.c.within.do(context.Background(), func() error { j.c.cancel(); return nil })
+	go j.c.within.Do(context.Background(), func() error { j.c.cancel(); return nil })
 	return j.Job.Advance(ctx, steps)
 }
 
@@ -376,7 +377,7 @@ func TestCancellingAnEncodeOfLibmtmdLeavesTheModelUsable(t *testing.T) {
 		Logprobs: true, TopLogprobs: 2, Fresh: true}
 	want := mustAsk(t, m, r)
 	real := m.vision
-	for i, within := range []*thread{nil, m.engine.thread} {
+	for i, within := range []*compute.Thread{nil, m.engine.thread} {
 		ctx, cancel := context.WithCancel(t.Context())
 		m.vision = cancelling{real, cancel, within}
 		other := r // what was encoded once is not encoded again

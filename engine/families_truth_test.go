@@ -350,7 +350,7 @@ func compareRows(t *testing.T, m *Model, made *prompt, p layouttest.Picture) (wo
 	var rows []float32
 	in := openPicture(t, made)
 	defer in.Close()
-	err := m.engine.thread.do(t.Context(), func() (err error) {
+	err := m.engine.thread.Do(t.Context(), func() (err error) {
 		rows, err = vision.Encode(t.Context(), m.vision, in)
 		return err
 	})

@@ -47,10 +47,8 @@ func borrowDrafter(ctx context.Context, m, other *Model) (*drafter, error) {
 		return nil, fmt.Errorf("%w: %s makes embeddings and cannot draft", ErrMismatch,
 			other.info.Name)
 	}
-	d := &drafter{seqs: map[uint64]*drafted{}, lm: other.lm, lender: other}
-	err := d.prepare(ctx, m.lm, m.engine, m.lc.NCtx(), cmp.Or(m.spec.Parallel, DefaultParallel))
-	if err != nil {
-		_ = m.engine.thread.do(context.Background(), d.Close)
+	d := &drafter{lm: other.lm, lender: other}
+	if err := d.open(ctx, m, cmp.Or(m.spec.Parallel, DefaultParallel)); err != nil {
 		return nil, err
 	}
 	return d, nil

@@ -137,7 +137,7 @@ func TestHostileMetadataDoesNotAbortTheProcess(t *testing.T) {
 						e); err == nil {
 						if in, err := vision.Preprocess(ctx, enc, imaging.NewRGB(30, 20)); err ==
 							nil {
-							_ = e.thread.do(ctx, func() error {
+							_ = e.thread.Do(ctx, func() error {
 								_, err := vision.EncodePart(ctx, enc, in, 0)
 								return err
 							})

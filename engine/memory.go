@@ -8,6 +8,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/compute"
 	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -117,9 +118,9 @@ func besideBytes(path string, params llama.ContextParams, reader bool) (float64,
 	if !reader {
 		return copies, nil
 	}
-	cells := min(positions(f, params.NCtx), mostReaderCells)
+	cells := min(positions(f, params.NCtx), compute.MostReaderCells)
 	return copies + cacheBytes(f, int(cells), params.TypeK, params.TypeV) + computeBytes(f,
-		readerOutputs), nil
+		compute.ReaderOutputs), nil
 }
 
 // positions is the number of cells of a context that was asked for with nCtx of them: 0 means as

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/compute"
 	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 	"github.com/eyelet-engine/eyelet/engine/media"
@@ -67,7 +68,7 @@ type Model struct {
 	pictureIdentity string // what the keys of pictures are made with
 	shifts          bool   // positions in the cache can be moved
 	pictures        *kv.Pictures
-	decoder         *decoder
+	decoder         *compute.Decoder
 	draft           *drafter    // nil without ModelSpec.Draft and DraftWith; guarded by drafting
 	drafting        sync.Mutex  // held while draft changes
 	draftsOnCPU     atomic.Bool // whether the CPU computes layers of draft
@@ -200,7 +201,7 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) (err error) {
 		return noContext(ctx, err)
 	}
 	if spec.Draft != "" && !spec.NoSpeculation {
-		if m.draft, err = openDrafter(ctx, spec, m.lm, m.engine, m.lc.NCtx()); err != nil {
+		if m.draft, err = openDrafter(ctx, spec, m); err != nil {
 			return err
 		}
 		m.draftsOnCPU.Store(!m.draft.lm.OnDevices())
@@ -223,7 +224,7 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) (err error) {
 // libgomp's team first made, on the thread that will compute with them.
 func (m *Model) newContext(ctx context.Context,
 	p llama.ContextParams) (lc *llama.Context, err error) {
-	err = m.engine.thread.do(ctx, func() (err error) {
+	err = m.engine.thread.Do(ctx, func() (err error) {
 		lc, err = m.makeContext(p)
 		return err
 	})
@@ -262,7 +263,7 @@ func (m *Model) fitContext(spec ModelSpec, p *llama.ContextParams) {
 	p.NSeqMax = spec.Parallel + keptSequences
 	if m.rigid() || m.lm.NSWA() > 0 {
 		p.NSeqMax = spec.Parallel // each takes memory of its own
-		if m.readerCells(spec) > 0 {
+		if compute.ReaderCells(m.lm, 0, spec.Parallel) > 0 {
 			p.NSeqMax++ // the reader's way in
 		}
 	}
@@ -366,7 +367,7 @@ func (m *Model) free() error {
 	if m.draft != nil {
 		m.draft.giveBack(m)
 	}
-	return m.engine.thread.do(context.Background(), func() error {
+	return m.engine.thread.Do(context.Background(), func() error {
 		errs := []error{stopped}
 		if m.draft != nil {
 			errs = append(errs, m.draft.Close())

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/compute"
 	"github.com/eyelet-engine/eyelet/engine/cores"
 	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
@@ -59,7 +60,8 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 			return fmt.Errorf("engine: the folder for saved conversations: %w", err)
 		}
 	}
-	sequences, readerCells := m.lc.NSeqMax(), m.readerCells(spec)
+	sequences := m.lc.NSeqMax()
+	readerCells := compute.ReaderCells(m.lm, m.cells, spec.Parallel)
 	if readerCells > 0 {
 		sequences-- // the reader's way in
 	}
@@ -68,9 +70,9 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 		Window: llama.Pos(m.lm.NSWA()), Rigid: rigid,
 		Cost: rebuildCost, Evict: func(s *kv.Sequence) { m.sched.Evicted(s) },
 	})
-	m.decoder = newDecoder(m.lc)
+	m.decoder = compute.NewDecoder(m.lc)
 	if !m.engine.steady {
-		m.decoder.pace = cores.NewPace(m.engine.threads)
+		m.decoder.Pace = cores.NewPace(m.engine.threads)
 	}
 	cfg := sched.Config{
 		Decoder: m.decoder, Cache: m.cache, Pictures: m.pictures, Encoder: m.jobs, Disk: m.disk,
@@ -84,8 +86,8 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 		cfg.RowShare = sched.DeviceRow
 	}
 	if readerCells > 0 {
-		cfg.Reader, cfg.ReaderCells = &reader{model: m, params: params,
-			spare: llama.Seq(sequences)}, readerCells
+		cfg.Reader = compute.NewReader(m.lc, llama.Seq(sequences), params, m.makeContext)
+		cfg.ReaderCells = readerCells
 		// The cells of a portion that a window has passed are gone, so that one half of it would
 		// stand without what its end attends to.
 		cfg.ReaderWhole = m.lm.NSWA() > 0
@@ -94,7 +96,7 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 		cfg.Drafter = m.draft
 	}
 	if m.leavesCPU(spec) {
-		cfg.Run, cfg.Tower = m.runOnDevices, runTower
+		cfg.Run, cfg.Tower = m.runOnDevices, compute.RunTower
 	}
 	m.sched = sched.New(cfg)
 	return nil
@@ -122,7 +124,7 @@ func (m *Model) startEncoder(spec ModelSpec) (err error) {
 
 // run runs f on the compute thread.
 func (m *Model) run(f func()) {
-	_ = m.engine.thread.do(context.Background(), func() error { f(); return nil })
+	_ = m.engine.thread.Do(context.Background(), func() error { f(); return nil })
 }
 
 // leavesCPU reports whether the vision tower has the CPU for itself, since all layers of the
@@ -144,21 +146,11 @@ func (m *Model) leavesCPU(spec ModelSpec) bool {
 // runOnDevices is run for a model that leaves the CPU to its tower, unless its drafter computes
 // there.
 func (m *Model) runOnDevices(f func()) {
-	do := m.engine.thread.leaveCPU
+	do := m.engine.thread.LeaveCPU
 	if m.draftsOnCPU.Load() {
-		do = m.engine.thread.do
+		do = m.engine.thread.Do
 	}
 	_ = do(context.Background(), func() error { f(); return nil })
-}
-
-// runTower runs a step of a tower beside a model that leaves the CPU to it.
-func runTower(f func()) {
-	_ = towerThread().do(context.Background(), func() error {
-		compute.encoding.Store(true)
-		defer compute.encoding.Store(false)
-		f()
-		return nil
-	})
 }
 
 // rigid reports whether sequences of the model can neither be cut nor shared.

@@ -94,7 +94,7 @@ func (s *scorer) begin(ctx context.Context, tokens []Token,
 	}
 	// the token before the first new one is read again, for what follows it
 	if from = max(same-1, 0); from > 0 {
-		err = m.engine.thread.do(ctx, func() error {
+		err = m.engine.thread.Do(ctx, func() error {
 			return s.lc.Memory().SeqRemove(0, llama.Pos(from), -1)
 		})
 		if err == nil {
@@ -103,7 +103,7 @@ func (s *scorer) begin(ctx context.Context, tokens []Token,
 		}
 	}
 	s.known = nil
-	if err := m.engine.thread.do(ctx, func() error {
+	if err := m.engine.thread.Do(ctx, func() error {
 		return s.lc.Memory().Clear(false)
 	}); err != nil {
 		return nil, 0, err
@@ -116,7 +116,7 @@ func (s *scorer) begin(ctx context.Context, tokens []Token,
 // read computes n tokens from number from on, as a job of its own on the compute thread, and copies
 // their logits out.
 func (s *scorer) read(ctx context.Context, tokens []Token, from, n int) error {
-	return s.model.engine.thread.do(ctx, func() error {
+	return s.model.engine.thread.Do(ctx, func() error {
 		start := time.Now()
 		s.batch.Clear()
 		for i := from; i < from+n; i++ {

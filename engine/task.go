@@ -22,8 +22,7 @@ func (m *Model) task(p *prompt, r *Request) *sched.Task {
 	q := t.Prompt
 	for _, x := range p.stretches {
 		for _, token := range x.Tokens {
-			q.Items, q.Pos, q.Next = append(q.Items, kv.TokenItem(token)), append(q.Pos, q.Next),
-				q.Next+1
+			q.Add(kv.TokenItem(token))
 		}
 		if x.Image >= 0 {
 			m.addPicture(t, p.pictures[x.Image])

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/engine/cores"
-	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
 // The number of threads does not enter what is computed: an answer is the same to the last bit.
@@ -14,7 +13,7 @@ func TestThreadsChangeNoLogit(t *testing.T) {
 		Fresh: true}
 	m := open(t)
 	want := mustAsk(t, m, r)
-	m.decoder.pace = cores.NewPace(1)
+	m.decoder.Pace = cores.NewPace(1)
 	got := mustAsk(t, m, r)
 	if got.text != want.text {
 		t.Fatalf("%q and %q", got.text, want.text)
@@ -39,14 +38,9 @@ func TestARequestCanTakeFewerThreads(t *testing.T) {
 	for _, c := range []struct{ asked, want int }{{1, 1}, {0, 2}, {7, 2}} {
 		got := mustAsk(t, m, Request{Messages: []Message{User(Text("What color?"))}, MaxTokens: 3,
 			Threads: c.asked})
-		if now, batch := m.decoder.lc.Threads(); got.text == "" || now != c.want ||
+		if now, batch := m.lc.Threads(); got.text == "" || now != c.want ||
 			batch != c.want {
 			t.Errorf("%d asked for: %d and %d threads, want %d", c.asked, now, batch, c.want)
-		}
-	}
-	for _, c := range []struct{ a, b, want int }{{1, 2, 2}, {1, 0, 0}, {0, 3, 0}} {
-		if got := mostThreads([]sched.Entry{{Threads: c.a}, {Threads: c.b}}); got != c.want {
-			t.Errorf("%d and %d: %d, want %d", c.a, c.b, got, c.want)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func openNative(ctx context.Context, spec ModelSpec, e *Engine) (vision.Encoder,
 func (c *towerChoice) choose(ctx context.Context, e *Engine, native *vision.Native,
 	graph *vision.Graph, named bool) (vision.Encoder, error) {
 	slog.Info("comparing once where the vision tower is computed", "device", c.device.Name)
-	err := e.thread.do(ctx, func() error { return c.measure(ctx, native, graph) })
+	err := e.thread.Do(ctx, func() error { return c.measure(ctx, native, graph) })
 	if err == nil && !c.right() {
 		err = c.fault()
 	}

@@ -89,19 +89,6 @@ func New(cfg Config) *Cache {
 // shares reports whether sequences can hold cells together.
 func (c *Cache) shares() bool { return !c.cfg.Rigid && c.cfg.Window <= 0 }
 
-// common is the number of equal items at the beginning.
-func common(a, b []Item) int {
-	const step = 16 // arrays of items are compared as memory, some at a time
-	n, i := min(len(a), len(b)), 0
-	for i+step <= n && *(*[step]Item)(a[i:]) == *(*[step]Item)(b[i:]) {
-		i += step
-	}
-	for i < n && a[i] == b[i] {
-		i++
-	}
-	return i
-}
-
 // Match finds the longest prefix of p that stands in a sequence and can be had: at most all items
 // but the last, whose output is wanted. It returns nil and 0 if there is none. Of sequences with
 // the same prefix it prefers one that can be taken over.
@@ -125,7 +112,7 @@ func (c *Cache) Holder(p *Prompt) (best *Sequence) {
 		if s == nil || s.shifted || s.Len() == 0 || (best != nil && best.Len() <= s.Len()) {
 			continue
 		}
-		if n := common(s.Items, p.Items); n >= len(p.Items)-1 && s.Position(n) == p.Position(n) {
+		if n := Common(s.Items, p.Items); n >= len(p.Items)-1 && s.Position(n) == p.Position(n) {
 			best = s
 		}
 	}
@@ -141,7 +128,7 @@ func (c *Cache) usable(s *Sequence, p *Prompt, least int) int {
 	if least > 0 && s.Items[least-1] != p.Items[least-1] { // most sequences are done with here
 		return 0
 	}
-	n := min(common(s.Items, p.Items), len(p.Items)-1)
+	n := min(Common(s.Items, p.Items), len(p.Items)-1)
 	if s.shifted {
 		n = min(n, s.pure)
 	}

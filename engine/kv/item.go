@@ -28,6 +28,29 @@ func TokenItem(t llama.Token) Item { return Item{Value: int32(t)} }
 // IsToken reports whether the item is a token.
 func (i Item) IsToken() bool { return i.Picture == 0 }
 
+// Tokens returns the tokens among items, in order.
+func Tokens(items []Item) (list []llama.Token) {
+	for _, i := range items {
+		if i.IsToken() {
+			list = append(list, llama.Token(i.Value))
+		}
+	}
+	return list
+}
+
+// Common returns the number of equal items at the beginning.
+func Common(a, b []Item) int {
+	const step = 16 // arrays of items are compared as memory, some at a time
+	n, i := min(len(a), len(b)), 0
+	for i+step <= n && *(*[step]Item)(a[i:]) == *(*[step]Item)(b[i:]) {
+		i += step
+	}
+	for i < n && a[i] == b[i] {
+		i++
+	}
+	return i
+}
+
 // Prompt is what a sequence is to hold: items in order, and the position of each.
 //
 // Positions never fall. They rise by one from item to item, except within pictures of models whose
@@ -42,6 +65,22 @@ type Prompt struct {
 	// cannot be cut: pictures that attend to themselves in both directions, and pictures whose rows
 	// share positions.
 	Whole [][2]int
+}
+
+// Add appends an item, at the position that comes next.
+func (p *Prompt) Add(i Item) {
+	p.Items, p.Pos, p.Next = append(p.Items, i), append(p.Pos, p.Next), p.Next+1
+}
+
+// First returns the first n items, which the two prompts share.
+func (p *Prompt) First(n int) *Prompt {
+	q := &Prompt{Items: p.Items[:n:n], Pos: p.Pos[:n:n], Next: p.Position(n)}
+	for _, w := range p.Whole {
+		if w[1] <= n {
+			q.Whole = append(q.Whole, w)
+		}
+	}
+	return q
 }
 
 // Cut returns the largest n' <= n at which the prompt may be cut: n itself, or where the whole

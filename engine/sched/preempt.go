@@ -166,7 +166,7 @@ func (s *Scheduler) shift(t *Task) bool {
 		Whole: append(t.seq.Whole[:0:0], t.seq.Whole...),
 	}
 	for _, item := range pending {
-		p.Items, p.Pos, p.Next = append(p.Items, item), append(p.Pos, p.Next), p.Next+1
+		p.Add(item)
 	}
 	t.Prompt, t.Pictures = p, nil
 	t.report.Shifted += end - keep

@@ -103,11 +103,11 @@ func (s *Scheduler) serveOrder() {
 	}
 	if o.exact {
 		// Of a prompt the cache leaves the last item to be computed, so one more is asked for.
-		ask, n := *o.prompt, len(o.prompt.Items)
-		ask.Items, ask.Pos, ask.Next = append(ask.Items[:n:n], kv.TokenItem(0)),
-			append(ask.Pos[:n:n], ask.Next), ask.Next+1
+		n := len(o.prompt.Items)
+		ask := o.prompt.First(n)
+		ask.Add(kv.TokenItem(0))
 		var err error
-		if seq, err = s.cfg.Cache.Open(&ask, false); err != nil {
+		if seq, err = s.cfg.Cache.Open(ask, false); err != nil {
 			o.end(err)
 			return
 		}

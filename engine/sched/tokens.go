@@ -158,9 +158,7 @@ func (s *Scheduler) draw(p *part) (over bool, err error) {
 			over = true
 			break
 		}
-		t.Prompt.Items = append(t.Prompt.Items, kv.TokenItem(token))
-		t.Prompt.Pos = append(t.Prompt.Pos, t.Prompt.Next)
-		t.Prompt.Next++
+		t.Prompt.Add(kv.TokenItem(token))
 		if t.MaxTokens > 0 && t.answered >= t.MaxTokens {
 			t.Answer.Full()
 			over = true

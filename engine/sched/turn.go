@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/engine/media"
 )
 
@@ -177,21 +178,9 @@ const worthFollowing = 4
 // follows reports whether o is about to compute what t needs next.
 func follows(t, o *Task) bool {
 	n := t.seq.Len()
-	if len(o.Prompt.Items) < n+worthFollowing || len(t.Prompt.Items) < n+worthFollowing {
-		return false
-	}
-	for i := range n + worthFollowing {
-		if t.Prompt.Items[i] != o.Prompt.Items[i] {
-			return false
-		}
-	}
 	// Beyond what they have in common o is of no use.
-	common := n + worthFollowing
-	for common < min(len(o.Prompt.Items), len(t.Prompt.Items)) && t.Prompt.Items[common] ==
-		o.Prompt.Items[common] {
-		common++
-	}
-	return o.seq.Len() < t.Prompt.Cut(common)
+	common := kv.Common(t.Prompt.Items, o.Prompt.Items)
+	return common >= n+worthFollowing && o.seq.Len() < t.Prompt.Cut(common)
 }
 
 // want asks for the pictures that tasks will need.

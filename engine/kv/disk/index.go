@@ -93,19 +93,8 @@ func (x *index) number(k kv.Key, add bool) uint32 {
 	return n
 }
 
-// common returns the length of the longest common prefix.
-func common(a, b []kv.Item) int {
-	n := min(len(a), len(b))
-	for i, it := range a[:n] {
-		if it != b[i] {
-			return i
-		}
-	}
-	return n
-}
-
 func compare(a, b []kv.Item) int {
-	n := common(a, b)
+	n := kv.Common(a, b)
 	if n == len(a) || n == len(b) {
 		return cmp.Compare(len(a), len(b))
 	}
@@ -156,11 +145,11 @@ func (x *index) add(r *record) {
 	x.sorted = slices.Insert(x.sorted, at, r)
 	r.shared = 0
 	if at > 0 {
-		r.shared = common(x.sorted[at-1].items, r.items)
+		r.shared = kv.Common(x.sorted[at-1].items, r.items)
 	}
 	if at+1 < len(x.sorted) {
 		next := x.sorted[at+1]
-		next.shared = common(r.items, next.items)
+		next.shared = kv.Common(r.items, next.items)
 	}
 }
 
@@ -184,7 +173,7 @@ func (x *index) near(items []kv.Item, least func() int) iter.Seq2[*record, int] 
 	return func(yield func(*record, int) bool) {
 		at := x.place(items)
 		if at > 0 {
-			n := common(x.sorted[at-1].items, items)
+			n := kv.Common(x.sorted[at-1].items, items)
 			for i := at - 1; i >= 0 && n > 0 && n >= least(); i-- {
 				if !yield(x.sorted[i], n) {
 					return
@@ -193,7 +182,7 @@ func (x *index) near(items []kv.Item, least func() int) iter.Seq2[*record, int] 
 			}
 		}
 		if at < len(x.sorted) {
-			n := common(x.sorted[at].items, items)
+			n := kv.Common(x.sorted[at].items, items)
 			for i := at; n > 0 && n >= least(); i++ {
 				if !yield(x.sorted[i], n) || i+1 == len(x.sorted) {
 					return

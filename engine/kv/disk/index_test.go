@@ -47,7 +47,7 @@ func TestLongestIsTheLongest(t *testing.T) {
 			}
 			for i, r := range x.sorted {
 				if i > 0 && (compare(x.sorted[i-1].items, r.items) > 0 ||
-					r.shared != common(x.sorted[i-1].items, r.items)) {
+					r.shared != kv.Common(x.sorted[i-1].items, r.items)) {
 					t.Fatalf("record %d is out of order, or shares other than %d items", i,
 						r.shared)
 				}

@@ -1,4 +1,4 @@
-package engine
+package compute
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 )
@@ -24,18 +25,16 @@ const (
 	draftSpare = 128
 )
 
-// drafter guesses tokens with a small language model. It reads the text of conversations and knows
+// Drafter guesses tokens with a small language model. It reads the text of conversations and knows
 // nothing of their pictures: a guess that is wrong for that is only time lost, of which the
-// scheduler keeps count. It implements [sched.Drafter].
-type drafter struct {
-	lm     *llama.Model
-	lender *Model        // whose lm is; nil if it is the drafter's own
-	shares []DeviceShare // of its own lm, on devices
-	lc     *llama.Context
-	batch  *llama.Batch
-	most   int // tokens of the vocabulary that both models have
-	seqs   map[uint64]*drafted
-	free   []llama.Seq
+// scheduler keeps count. It is a [sched.Drafter].
+type Drafter struct {
+	lm    *llama.Model
+	lc    *llama.Context
+	batch *llama.Batch
+	most  int // tokens of the vocabulary that both models have
+	seqs  map[uint64]*drafted
+	free  []llama.Seq
 }
 
 // drafted is what the draft model has read of an answer.
@@ -44,72 +43,31 @@ type drafted struct {
 	tokens []llama.Token
 }
 
-// openDrafter loads a draft model for lm, with as many sequences as answers run at a time.
-func openDrafter(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine,
-	nCtx int) (*drafter, error) {
-	d := &drafter{seqs: map[uint64]*drafted{}}
-	if err := d.open(ctx, spec, lm, e, nCtx); err != nil {
-		_ = e.thread.do(context.Background(), d.Close)
-		return nil, err
+// NewDrafter makes a drafter over lm, which it does not close, for the answers of another model. A
+// context is made on the thread, as params say. Errors wrap engine's ErrMismatch where the models
+// do not fit.
+func NewDrafter(ctx context.Context, thread *Thread, lm, of *llama.Model,
+	params llama.ContextParams) (d *Drafter, err error) {
+	if lm.IsRecurrent() || lm.IsHybrid() {
+		return nil, fmt.Errorf("%w: the draft model %s is recurrent, and cannot take a wrong guess back",
+			fault.ErrMismatch, lm.Path())
 	}
-	return d, nil
-}
-
-func (d *drafter) open(ctx context.Context, spec ModelSpec, lm *llama.Model, e *Engine,
-	nCtx int) (err error) {
-	if _, err := checkLanguageModel(spec.Draft); err != nil {
-		return err
+	d = &Drafter{lm: lm, seqs: map[uint64]*drafted{}}
+	if d.most, err = sameVocabulary(of.Vocab(), lm.Vocab()); err != nil {
+		return nil, fmt.Errorf("%w: the draft model %s: %w", fault.ErrMismatch, lm.Path(), err)
 	}
-	// on this machine: a guess must be quick
-	load := ModelSpec{GPULayers: spec.GPULayers, Device: spec.Device}
-	if spec.RPC != "" {
-		load.Device = ""
-	}
-	load.Model, load.Context, load.Notice = spec.Draft, nCtx, spec.Notice
-	params, err := load.modelParams(ctx)
-	if err != nil {
-		return err
-	}
-	placed, loaded, err := deviceClaims.place(&load, params.Devices)
-	if err != nil {
-		return err
-	}
-	defer func() { loaded(err == nil) }()
-	if placed.apply(&load, &params); placed != nil {
-		d.shares = placed.shares
-	}
-	if d.lm, err = llama.LoadModel(ctx, spec.Draft, params); err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return fmt.Errorf("%w: %w", ErrModelFile, err)
-	}
-	return d.prepare(ctx, lm, e, nCtx, spec.Parallel)
-}
-
-// prepare compares the two models and makes the context, with so many sequences.
-func (d *drafter) prepare(ctx context.Context, lm *llama.Model, e *Engine, nCtx,
-	sequences int) (err error) {
-	if d.lm.IsRecurrent() || d.lm.IsHybrid() {
-		return fmt.Errorf("%w: the draft model %s is recurrent, and cannot take a wrong guess back",
-			ErrMismatch, d.lm.Path())
-	}
-	if d.most, err = sameVocabulary(lm.Vocab(), d.lm.Vocab()); err != nil {
-		return fmt.Errorf("%w: the draft model %s: %w", ErrMismatch, d.lm.Path(), err)
-	}
-	params := llama.ContextParams{NCtx: nCtx, NSeqMax: sequences, Threads: e.threads}
-	err = e.thread.do(ctx, func() (err error) {
-		d.lc, err = llama.NewContext(d.lm, params)
+	err = thread.Do(ctx, func() (err error) {
+		d.lc, err = llama.NewContext(lm, params)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("engine: the draft model: %w", err)
+		return nil, fmt.Errorf("engine: the draft model: %w", err)
 	}
 	d.batch = llama.NewTokenBatch(d.lc.NBatch(), 1)
 	for seq := range d.lc.NSeqMax() {
 		d.free = append(d.free, llama.Seq(seq))
 	}
-	return nil
+	return d, nil
 }
 
 // sameVocabulary returns how many tokens two vocabularies have in common, which must be all but
@@ -130,23 +88,11 @@ func sameVocabulary(a, b *llama.Vocab) (int, error) {
 	return n, nil
 }
 
-// Close frees the context, and the model if it is the drafter's own, on the compute thread.
-func (d *drafter) Close() error {
-	var errs []error
-	if d.batch != nil {
-		errs = append(errs, d.batch.Close())
-	}
-	if d.lc != nil {
-		errs = append(errs, d.lc.Close())
-	}
-	if d.lm != nil && d.lender == nil {
-		errs = append(errs, d.lm.Close())
-	}
-	return errors.Join(errs...)
-}
+// Close frees the context, on the compute thread.
+func (d *Drafter) Close() error { return errors.Join(d.batch.Close(), d.lc.Close()) }
 
 // Forget implements [sched.Drafter].
-func (d *drafter) Forget(id uint64) {
+func (d *Drafter) Forget(id uint64) {
 	if s := d.seqs[id]; s != nil {
 		_ = d.lc.Memory().SeqRemove(s.seq, -1, -1)
 		d.free = append(d.free, s.seq)
@@ -156,7 +102,7 @@ func (d *drafter) Forget(id uint64) {
 
 // Draft implements [sched.Drafter]. After an error what was read is forgotten, and read again the
 // next time.
-func (d *drafter) Draft(ctx context.Context, sketches []*sched.Sketch) error {
+func (d *Drafter) Draft(ctx context.Context, sketches []*sched.Sketch) error {
 	err := d.draft(ctx, sketches)
 	if err != nil {
 		for _, k := range sketches {
@@ -167,7 +113,7 @@ func (d *drafter) Draft(ctx context.Context, sketches []*sched.Sketch) error {
 	return err
 }
 
-func (d *drafter) draft(ctx context.Context, sketches []*sched.Sketch) error {
+func (d *Drafter) draft(ctx context.Context, sketches []*sched.Sketch) error {
 	d.batch.Clear()
 	type line struct {
 		k      *sched.Sketch
@@ -215,7 +161,7 @@ func (d *drafter) draft(ctx context.Context, sketches []*sched.Sketch) error {
 
 // read puts what the model has not read yet of a text into the batch, the last token with an
 // output. It returns false if there is more than is read at once, or no room.
-func (d *drafter) read(k *sched.Sketch) (*drafted, bool, error) {
+func (d *Drafter) read(k *sched.Sketch) (*drafted, bool, error) {
 	s := d.seqs[k.ID]
 	if s == nil {
 		if len(d.free) == 0 {
@@ -225,7 +171,7 @@ func (d *drafter) read(k *sched.Sketch) (*drafted, bool, error) {
 		d.free = d.free[:len(d.free)-1]
 		d.seqs[k.ID] = s
 	}
-	text := tokensOf(k.Items)
+	text := kv.Tokens(k.Items)
 	if len(text) == 0 || len(text)+k.Most > d.lc.NCtxSeq() ||
 		d.batch.Len()+draftReads > d.batch.Cap() || int(slices.Max(text)) >= d.most {
 		return s, false, nil
@@ -253,23 +199,14 @@ func (d *drafter) read(k *sched.Sketch) (*drafted, bool, error) {
 	return s, ready, nil
 }
 
-func tokensOf(items []kv.Item) (list []llama.Token) {
-	for _, i := range items {
-		if i.IsToken() {
-			list = append(list, llama.Token(i.Value))
-		}
-	}
-	return list
-}
-
-func (d *drafter) add(s *drafted, t llama.Token, output bool) error {
+func (d *Drafter) add(s *drafted, t llama.Token, output bool) error {
 	err := d.batch.Add(t, llama.Pos(len(s.tokens)), output, s.seq)
 	s.tokens = append(s.tokens, t)
 	return err
 }
 
 // best is the most probable token at an output, and whether it is probable enough to be a guess.
-func (d *drafter) best(output int) (llama.Token, bool, error) {
+func (d *Drafter) best(output int) (llama.Token, bool, error) {
 	logits, err := d.lc.Logits(output)
 	if err != nil {
 		return 0, false, err

@@ -1,4 +1,4 @@
-package engine
+package compute
 
 import (
 	"cmp"
@@ -8,31 +8,35 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/cores"
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
-// decoder is the scheduler's view of a context. Its methods run on the compute thread.
-type decoder struct {
-	lc     *llama.Context
-	tokens *llama.Batch
-	rows   *llama.Batch // nil until the first picture
-	width  int          // of an embedding
-	places int          // positions of an embedding
-	limit  int          // rows of a decode, less than the context takes in tests
-	pace   *cores.Pace  // of answers; nil where all threads compute them
+// Decoder is a [sched.Decoder] over a context. Its methods are called on the compute thread.
+type Decoder struct {
+	// Pace says how many threads compute answers; nil for as many as the context was made with.
+	Pace *cores.Pace
+	// Rows is the most rows of a picture in a decode: as many as the context takes, or fewer.
+	Rows int
 
-	threads int // of the context as it was made
+	lc      *llama.Context
+	tokens  *llama.Batch
+	rows    *llama.Batch // nil until the first picture
+	width   int          // of an embedding
+	places  int          // positions of an embedding
+	threads int          // of the context as it was made
 }
 
-func newDecoder(lc *llama.Context) *decoder {
+// NewDecoder makes a decoder over a context, which it does not close.
+func NewDecoder(lc *llama.Context) *Decoder {
 	m := lc.Model()
 	threads, _ := lc.Threads()
-	return &decoder{lc: lc, threads: threads, tokens: llama.NewTokenBatch(lc.NBatch(), 1),
-		width: m.NEmbdInp(), places: m.NPosPerEmbd(), limit: lc.NBatch()}
+	return &Decoder{lc: lc, threads: threads, tokens: llama.NewTokenBatch(lc.NBatch(), 1),
+		width: m.NEmbdInp(), places: m.NPosPerEmbd(), Rows: lc.NBatch()}
 }
 
 // Close frees the batches.
-func (d *decoder) Close() error {
+func (d *Decoder) Close() error {
 	if d.rows != nil {
 		d.rows.Close()
 	}
@@ -40,7 +44,7 @@ func (d *decoder) Close() error {
 }
 
 // Decode implements [sched.Decoder].
-func (d *decoder) Decode(ctx context.Context, entries []sched.Entry) error {
+func (d *Decoder) Decode(ctx context.Context, entries []sched.Entry) error {
 	d.tokens.Clear()
 	for _, e := range entries {
 		if err := d.tokens.Add(e.Token, e.Pos, e.Output, e.Seq); err != nil {
@@ -52,7 +56,7 @@ func (d *decoder) Decode(ctx context.Context, entries []sched.Entry) error {
 	}
 	start := time.Now()
 	err := d.lc.Decode(ctx, d.tokens)
-	d.pace.Computed(len(entries), time.Since(start))
+	d.Pace.Computed(len(entries), time.Since(start))
 	return err
 }
 
@@ -69,12 +73,12 @@ func mostThreads(entries []sched.Entry) (most int) {
 
 // setThreads sets how many threads compute a decode of so many entries: most at most, unless that
 // is 0.
-func (d *decoder) setThreads(entries, most int) error {
-	n := cmp.Or(d.pace.Threads(entries), d.threads)
+func (d *Decoder) setThreads(entries, most int) error {
+	n := cmp.Or(d.Pace.Threads(entries), d.threads)
 	if most > 0 {
 		n = min(n, most)
 	}
-	if compute.encoding.Load() { // little is the CPU's here, and the tower's threads have the cores
+	if Encoding() { // little is the CPU's here, and the tower's threads have the cores
 		n = 1
 	}
 	if now, batch := d.lc.Threads(); now == n && batch == n {
@@ -85,7 +89,7 @@ func (d *decoder) setThreads(entries, most int) error {
 
 // DecodeRows implements [sched.Decoder]. A picture that attends to itself in both directions goes
 // through at once; others in as many pieces as the batch makes of them.
-func (d *decoder) DecodeRows(ctx context.Context, seq llama.Seq, rows []float32,
+func (d *Decoder) DecodeRows(ctx context.Context, seq llama.Seq, rows []float32,
 	places [][4]llama.Pos, causal bool) error {
 	limit, err := d.pieces(rows, places, causal)
 	if err != nil {
@@ -113,25 +117,25 @@ func (d *decoder) DecodeRows(ctx context.Context, seq llama.Seq, rows []float32,
 
 // pieces is how many rows of a picture go through a decode, which makes as many of it as are
 // needed. A picture that attends to itself in both directions must fit one.
-func (d *decoder) pieces(rows []float32, places [][4]llama.Pos,
+func (d *Decoder) pieces(rows []float32, places [][4]llama.Pos,
 	causal bool) (limit int, err error) {
 	n := len(places)
 	if len(rows) != n*d.width {
-		return 0, fmt.Errorf("engine: %d numbers for %d image tokens of %d", len(rows), n, d.width)
+		return 0, fmt.Errorf("compute: %d numbers for %d image tokens of %d", len(rows), n, d.width)
 	}
 	if causal {
-		return d.limit, nil
+		return d.Rows, nil
 	}
 	if limit = d.lc.NUBatch(); n > limit {
 		return 0, fmt.Errorf(
 			"%w: a picture of %d tokens must be decoded at once, and the batch holds %d",
-			ErrRequest, n, limit)
+			fault.ErrRequest, n, limit)
 	}
 	return limit, nil
 }
 
 // fill puts rows [from, to) of a picture into the batch.
-func (d *decoder) fill(rows []float32, places [][4]llama.Pos, from, to int, seq llama.Seq) error {
+func (d *Decoder) fill(rows []float32, places [][4]llama.Pos, from, to int, seq llama.Seq) error {
 	if d.rows == nil {
 		d.rows = llama.NewEmbeddingBatch(max(d.lc.NBatch(), d.lc.NUBatch()), 1, d.width, d.places)
 	}
@@ -146,12 +150,12 @@ func (d *decoder) fill(rows []float32, places [][4]llama.Pos, from, to int, seq 
 }
 
 // State implements [sched.Decoder].
-func (d *decoder) State(seq llama.Seq) ([]byte, error) { return d.lc.SeqState(seq, 0) }
+func (d *Decoder) State(seq llama.Seq) ([]byte, error) { return d.lc.SeqState(seq, 0) }
 
 // SetState implements [sched.Decoder].
-func (d *decoder) SetState(seq llama.Seq, state []byte) error {
+func (d *Decoder) SetState(seq llama.Seq, state []byte) error {
 	return d.lc.SetSeqState(seq, state, 0)
 }
 
 // StateSize implements [sched.Decoder].
-func (d *decoder) StateSize(seq llama.Seq) (int, error) { return d.lc.StateSize(seq, 0) }
+func (d *Decoder) StateSize(seq llama.Seq) (int, error) { return d.lc.StateSize(seq, 0) }

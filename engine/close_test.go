@@ -2,23 +2,9 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"testing"
 )
-
-func TestTheComputeThreadAfterItsEnd(t *testing.T) {
-	// Not the one of the process, which other tests use.
-	th := newThread()
-	if err := th.do(context.Background(), func() error { return nil }); err != nil {
-		t.Error(err)
-	}
-	close(th.quit)
-	<-th.done
-	if err := th.do(context.Background(), func() error { return nil }); !errors.Is(err, ErrClosed) {
-		t.Errorf("got %v, want ErrClosed", err)
-	}
-}
 
 func TestWhoeverClosesReturnsWhenAllIsClosed(t *testing.T) {
 	m := open(t, textOnly)
