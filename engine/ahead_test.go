@@ -25,11 +25,8 @@ func TestAheadDecodesForTheNextRequest(t *testing.T) {
 	}
 	first, second := numbered(t, 1, 90, 70), numbered(t, 2, 90, 70)
 	m.Ahead(t.Context(), first, Budget{})
-	if len(m.ahead.kept) != 1 || m.ahead.kept[0].input == nil {
-		t.Fatal("nothing is ready")
-	}
 	text, r := ask(first)
-	if r.Timings.DecodeImage != 0 || r.Timings.Encode == 0 || len(m.ahead.kept) != 0 {
+	if r.Timings.DecodeImage != 0 || r.Timings.Encode == 0 {
 		t.Errorf("%+v", r.Timings)
 	}
 	other := open(t)

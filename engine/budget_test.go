@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/engine/media"
+	"github.com/eyelet-engine/eyelet/engine/multimodal"
 	"github.com/eyelet-engine/eyelet/models/layout/layouttest"
 )
 
@@ -15,7 +16,7 @@ func TestABudgetBoundsTheTokensOfAPicture(t *testing.T) {
 	picture := numbered(t, 1, 640, 400)
 	look := func(b Budget) (int, *media.Picture) {
 		t.Helper()
-		plan, pictures, err := m.planPicture(t.Context(), picture, b, &spent{})
+		plan, pictures, err := m.planner().Plan(t.Context(), picture, b, &multimodal.Spent{})
 		if err != nil || len(pictures) != 1 {
 			t.Fatal(pictures, err)
 		}
@@ -58,8 +59,8 @@ func TestABudgetBoundsTheTokensOfAPicture(t *testing.T) {
 			ImageTokens: Budget{Max: own / 2}}); err != nil || usage.Image > own/4 {
 		t.Errorf("the picture's own: %+v, %v", usage, err)
 	}
-	if _, _, err := m.planPicture(t.Context(), picture, Budget{Min: 5, Max: 4},
-		&spent{}); !errors.Is(err,
+	if _, _, err := m.planner().Plan(t.Context(), picture, Budget{Min: 5, Max: 4},
+		&multimodal.Spent{}); !errors.Is(err,
 		ErrRequest) {
 		t.Error(err)
 	}
@@ -70,7 +71,7 @@ func TestABudgetThatNothingFitsIntoTakesTheLeast(t *testing.T) {
 	projector := anyResProjector(t, open(t).lm.NEmbdInp())
 	m := open(t, func(s *ModelSpec) { s.Projector = projector })
 	tokens := func(picture *Image, b Budget) int {
-		plan, _, err := m.planPicture(t.Context(), picture, b, &spent{})
+		plan, _, err := m.planner().Plan(t.Context(), picture, b, &multimodal.Spent{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +118,7 @@ func TestABudgetHasNoEffectOnAFixedGrid(t *testing.T) {
 	m := open(t)
 	picture := numbered(t, 1, 64, 48)
 	for _, b := range []Budget{{}, {Max: 10}, {Min: 100}} {
-		plan, _, err := m.planPicture(t.Context(), picture, b, &spent{})
+		plan, _, err := m.planner().Plan(t.Context(), picture, b, &multimodal.Spent{})
 		if err != nil || plan.Tokens() != 64 || plan.W != 64 || plan.H != 48 {
 			t.Errorf("%+v: %+v, %v", b, plan, err)
 		}
@@ -138,15 +139,15 @@ func TestABudgetSetsTheTilesOfFamilies(t *testing.T) {
 		m, _ := openBench(t, g)
 		for _, size := range [][2]int{{640, 400}, {60, 150}} {
 			picture := numbered(t, 1, size[0], size[1])
-			own, _, err := m.planPicture(t.Context(), picture, Budget{}, &spent{})
+			own, _, err := m.planner().Plan(t.Context(), picture, Budget{}, &multimodal.Spent{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			keys := map[any]string{}
 			for _, most := range []int{own.Tokens(), own.Tokens() * 3 / 4, own.Tokens() / 2,
 				own.Tokens() / 4, 1} {
-				plan, pictures, err := m.planPicture(t.Context(), picture, Budget{Max: most},
-					&spent{})
+				plan, pictures, err := m.planner().Plan(t.Context(), picture, Budget{Max: most},
+					&multimodal.Spent{})
 				if err != nil {
 					t.Fatalf("%s: %v", g.Name, err)
 				}

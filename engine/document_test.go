@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/engine/kv"
+	"github.com/eyelet-engine/eyelet/engine/multimodal"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/kernels/imaging/document/documenttest"
 )
@@ -23,7 +24,7 @@ func TestPagesOfADocumentHaveNamesOfTheirOwn(t *testing.T) {
 	}
 	key := func(image *Image) kv.Key {
 		t.Helper()
-		_, pictures, err := m.planPicture(t.Context(), image, Budget{}, &spent{})
+		_, pictures, err := m.planner().Plan(t.Context(), image, Budget{}, &multimodal.Spent{})
 		if err != nil || len(pictures) != 1 {
 			t.Fatal(pictures, err)
 		}
@@ -40,8 +41,8 @@ func TestPagesOfADocumentHaveNamesOfTheirOwn(t *testing.T) {
 	if d.Page(1).Name != "doc.pdf#2" {
 		t.Error(d.Page(1).Name)
 	}
-	if _, _, err := m.planPicture(t.Context(), &Image{Name: "x", Data: data, Page: 2}, Budget{},
-		&spent{}); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), "no page 3") {
+	if _, _, err := m.planner().Plan(t.Context(), &Image{Name: "x", Data: data, Page: 2}, Budget{},
+		&multimodal.Spent{}); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), "no page 3") {
 		t.Error(err)
 	}
 	stopped, cancel := context.WithCancel(t.Context())

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine/kv"
+	"github.com/eyelet-engine/eyelet/engine/multimodal"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
@@ -189,11 +190,11 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	report, err := task.Wait()
 	a.request.Conversation.record(task, p.n, report)
 	if err != nil || !stays {
-		return pictureFault(err)
+		return multimodal.Fault(err)
 	}
 	a.result.Timings.DecodeImage,
-		a.result.Timings.Preprocess = time.Duration(p.spent.decode.Load()),
-		time.Duration(p.spent.preprocess.Load())
+		a.result.Timings.Preprocess = time.Duration(p.spent.Decode.Load()),
+		time.Duration(p.spent.Preprocess.Load())
 	a.sum(report, submitted)
 	last := a.rest()
 	if a.check != nil {

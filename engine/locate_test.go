@@ -58,12 +58,14 @@ func redIn(img *imaging.RGB) (at [4]float64, ok bool) {
 // wholeView is the view in which the tower sees all of a picture: the only one, or the overview.
 func wholeView(t *testing.T, m *Model, img *imaging.RGB, budget Budget) *imaging.RGB {
 	t.Helper()
-	plan, err := budget.plan(m.vision, img.W, img.H)
+	plan, err := budget.Plan(m.vision, img.W, img.H)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if img, err = shown(t.Context(), img, plan); err != nil {
-		t.Fatal(err)
+	if img.W != plan.W || img.H != plan.H {
+		if img, err = imaging.Resize(img, plan.W, plan.H, imaging.Bicubic); err != nil {
+			t.Fatal(err)
+		}
 	}
 	in, err := m.vision.Prepare(t.Context(), plan, img)
 	if err != nil {

@@ -2,155 +2,89 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
-	"sync/atomic"
-	"time"
 
-	"github.com/eyelet-engine/eyelet/engine/internal/fault"
-	"github.com/eyelet-engine/eyelet/engine/media"
-	"github.com/eyelet-engine/eyelet/kernels/imaging"
-	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
-	"github.com/eyelet-engine/eyelet/models/vision"
+	"github.com/eyelet-engine/eyelet/engine/multimodal"
+	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/vision/boxes"
+	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
 )
 
-// planner returns what a prompt has in a picture's place: the plan, and a picture for each of its
-// parts.
-type planner func(*Image) (*vision.Plan, []*media.Picture, error)
-
-// spent is the time that decoding the pictures of a request took, wherever that was done.
-type spent struct{ decode, preprocess atomic.Int64 }
-
-// planPicture reads a picture's header, and plans what the prompt has in its place. Nothing is
-// decoded: the pictures say how that is done, should their embeddings not be known.
-func (m *Model) planPicture(ctx context.Context, image *Image, budget Budget,
-	t *spent) (*vision.Plan, []*media.Picture, error) {
-	if image.IsSound() && m.ears != nil {
-		return m.hear(ctx, image, t)
-	}
-	head, plan, err := m.planOf(ctx, image, budget)
+// openEncoders opens what a projector file has: a vision tower, an encoder of sounds, or both.
+func (m *Model) openEncoders(ctx context.Context, spec ModelSpec) error {
+	f, err := gguf.Open(spec.Projector)
 	if err != nil {
-		return nil, nil, err
+		return fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
-	source, _ := m.source(image, head, plan, t)
-	return plan, m.partsOf(plan, source), nil
-}
-
-// partsOf returns the pictures of a plan's parts. Models whose positions have one dimension put the
-// rows of a part one after the other.
-func (m *Model) partsOf(plan *vision.Plan, source *media.Source) (pictures []*media.Picture) {
-	for i, part := range plan.Parts {
-		if m.lm.NPosPerEmbd() < 2 && part.Places != nil {
-			part.Places, part.Advance = nil, part.Tokens
+	sees, hears := libmtmd.HasVision(f), libmtmd.HasSound(f)
+	f.Close()
+	if sees {
+		if m.vision, err = openEncoder(ctx, spec, m.lm, m.engine); err != nil {
+			return err
 		}
-		pictures = append(pictures, &media.Picture{Part: part, Source: source, Index: i})
 	}
-	return pictures
-}
-
-// source is what a picture's embeddings are made of, and how it is decoded if that has not been
-// done ahead.
-func (m *Model) source(image *Image, head imaging.Header, plan *vision.Plan,
-	t *spent) (s *media.Source, open func(context.Context) (*vision.Input, error)) {
-	options := m.decoding()
-	if plan.W != head.W || plan.H != head.H {
-		options.Target = func(int, int) (int, int) { return plan.W, plan.H }
+	if !hears {
+		return nil
 	}
-	open = func(ctx context.Context) (*vision.Input, error) {
-		return decode(ctx, m.vision, image, head, plan, options, t)
-	}
-	s = &media.Source{
-		Name: image.Name, Data: image.Data, Identity: m.pictureIdentity + " " + plan.Layout +
-			image.pageIdentity() + budgetIdentity(plan, head.W, head.H), Bytes: head.Bytes,
-		Begin: m.vision.Begin,
-		Slow:  document.IsPDF(image.Data),
-	}
-	s.Open = func(ctx context.Context) (*vision.Input, error) {
-		if in := m.ahead.claim(ctx, image.Data, s.Identity); in != nil {
-			return in, nil
-		}
-		return open(ctx)
-	}
-	return s, open
-}
-
-// decoding is how pictures are decoded for the tower.
-func (m *Model) decoding() imaging.Options {
-	return imaging.Options{Target: vision.Target(m.vision), Exact: m.exactImages}
-}
-
-// planOf reads a picture's header, and plans what the prompt has in its place within the picture's
-// own budget, or else the given one.
-func (m *Model) planOf(ctx context.Context, image *Image,
-	budget Budget) (head imaging.Header, plan *vision.Plan, err error) {
-	if image.Tokens != (Budget{}) {
-		budget = image.Tokens
-	}
-	if err := budget.check(); err != nil {
-		return head, nil, err
-	}
-	if head, err = image.header(ctx, m.decoding()); err == nil {
-		plan, err = budget.plan(m.vision, head.W, head.H)
-	}
-	switch {
-	case err == nil:
-		return head, plan, nil
-	case ctx.Err() != nil:
-		return head, nil, ctx.Err()
-	}
-	return head, nil, badPicture(image.Name, err)
-}
-
-// decode decodes a picture and makes ready what the tower sees of it. A picture that is not of the
-// size that its header states is damaged: the prompt was made for another one.
-func decode(ctx context.Context, tower vision.Encoder, image *Image, head imaging.Header,
-	plan *vision.Plan, options imaging.Options, t *spent) (*vision.Input, error) {
-	start := time.Now()
-	img, err := image.decode(ctx, options)
-	t.decode.Add(int64(time.Since(start)))
-	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err == nil && (img.OriginalW != head.W || img.OriginalH != head.H):
-		err = fmt.Errorf("it has %d x %d pixels, and its header says %d x %d", img.OriginalW,
-			img.OriginalH, head.W, head.H)
-	}
+	devices, err := spec.towerDevices()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrImage, strings.TrimPrefix(err.Error(), "imaging: "))
-	}
-	start = time.Now()
-	rgb := img.RGB
-	if plan.W != head.W || plan.H != head.H {
-		if rgb, err = shown(ctx, rgb, plan); err != nil {
-			return nil, err
-		}
-	}
-	in, err := tower.Prepare(ctx, plan, rgb)
-	t.preprocess.Add(int64(time.Since(start)))
-	if err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w: %w", ErrImage, err)
-	}
-	return in, err
-}
-
-// badPicture is the error of a picture that cannot be read, with its name.
-func badPicture(name string, err error) error {
-	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), ErrImage.Error()+": "), "imaging: ")
-	return fmt.Errorf("%w: %s: %w", ErrImage, name, fault.Named{Kind: err, Text: text})
-}
-
-// pictureFault is err as the caller of a request understands it, if it is about one of the
-// request's pictures.
-func pictureFault(err error) error {
-	var bad *media.Fault
-	switch {
-	case !errors.As(err, &bad):
 		return err
-	case errors.Is(err, ErrSound):
-		return badSound(bad.Name, bad.Err)
-	case errors.Is(err, ErrImage):
-		return badPicture(bad.Name, bad.Err)
 	}
-	return fmt.Errorf("engine: %s: %w", bad.Name, bad.Err)
+	ears, err := libmtmd.OpenEars(ctx, spec.Projector, libmtmd.Options{Threads: m.engine.threads,
+		Model: m.lm, Devices: devices})
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrModelFile, err)
+	}
+	m.ears = ears
+	return nil
+}
+
+// planner returns what plans the pictures and sounds of prompts.
+func (m *Model) planner() *multimodal.Planner {
+	return &multimodal.Planner{Tower: m.vision, Ears: m.ears, Identity: m.pictureIdentity,
+		Exact: m.exactImages, Flat: m.lm.NPosPerEmbd() < 2, Path: m.lm.Path(), Name: m.info.Name,
+		Kept: &m.kept}
+}
+
+// Ahead decodes a picture that is going to be asked about, under a budget, while others are
+// computed: the next request about it, of the same bytes in memory, finds it ready. Few pictures
+// are kept. It returns when the picture is decoded, or cannot be, which that request will tell.
+func (m *Model) Ahead(ctx context.Context, image *Image, budget Budget) {
+	if !m.enter() {
+		return
+	}
+	defer m.requests.Done()
+	ctx, cancel := m.untilClosed(ctx)
+	defer cancel()
+	m.planner().Ahead(ctx, image, budget)
+}
+
+// FixedImageTokens returns the number of image tokens of every picture where the model's family
+// gives all the same, so that no Budget has an effect. fixed is false where the number depends on
+// the picture, and for a text model.
+func (m *Model) FixedImageTokens() (tokens int, fixed bool) {
+	if m.vision == nil {
+		return 0, false
+	}
+	return multimodal.FixedTokens(m.vision)
+}
+
+// Frame says what the numbers count by which the model's answers tell where things are in a picture
+// that is shown to it under a budget: [boxes.Find] reads them back to pixels of the upright
+// picture. Nothing is decoded. Its errors are those of Generate.
+func (m *Model) Frame(ctx context.Context, image *Image, budget Budget) (boxes.Frame, error) {
+	return whileOpen(ctx, m, func(ctx context.Context) (f boxes.Frame, err error) {
+		if m.vision == nil {
+			return f, fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file",
+				ErrNoVision, m.lm.Path())
+		}
+		head, plan, err := m.planner().Look(ctx, image, budget)
+		if err != nil {
+			return f, err
+		}
+		return boxes.FrameOf(m.vision.Info(), plan, head.W, head.H), nil
+	})
 }

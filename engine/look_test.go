@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/eyelet-engine/eyelet/kernels/imaging"
+	"github.com/eyelet-engine/eyelet/engine/multimodal"
 )
 
 func TestAConversationDecodesEachOfItsPicturesOnce(t *testing.T) {
@@ -98,21 +98,6 @@ func TestADamagedPictureFailsItsOwnRequest(t *testing.T) {
 	}
 }
 
-// A picture that is not of the size that its header states would be laid out for the wrong prompt.
-func TestAPictureOfAnotherSizeThanItsHeaderIsDamaged(t *testing.T) {
-	m := open(t)
-	file := numbered(t, 1, 64, 48)
-	plan, err := m.vision.Plan(48, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := decode(t.Context(), m.vision, file, imaging.Header{W: plan.W, H: plan.H}, plan,
-		imaging.Options{}, &spent{}); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(),
-		"64 x 48") {
-		t.Errorf("%v", err)
-	}
-}
-
 // A picture on its side is planned by the sides that it has upright, by every tower.
 func TestTurnedPicturesArePlannedUpright(t *testing.T) {
 	var file bytes.Buffer
@@ -126,7 +111,7 @@ func TestTurnedPicturesArePlannedUpright(t *testing.T) {
 	exif := "\xff\xe1\x00\x22Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
 	turned := append([]byte(file.Bytes()[:2:2]), append([]byte(exif), file.Bytes()[2:]...)...)
 	model, _, _ := openFamily(t, &qwen2vl)
-	plan, pictures, err := model.planPicture(t.Context(), &Image{Data: turned}, Budget{}, &spent{})
+	plan, pictures, err := model.planner().Plan(t.Context(), &Image{Data: turned}, Budget{}, &multimodal.Spent{})
 	if err != nil || plan.W != 200 || plan.H != 600 {
 		t.Fatalf("%+v, %v", plan, err)
 	}
@@ -180,7 +165,7 @@ func TestWaitingAndRefusedRequestsDecodeNothing(t *testing.T) {
 func TestKeysTellPicturesApart(t *testing.T) {
 	seen := map[string]string{}
 	note := func(name string, m *Model, image *Image) {
-		_, pictures, err := m.planPicture(t.Context(), image, Budget{}, &spent{})
+		_, pictures, err := m.planner().Plan(t.Context(), image, Budget{}, &multimodal.Spent{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 	"github.com/eyelet-engine/eyelet/engine/media"
+	"github.com/eyelet-engine/eyelet/engine/multimodal"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/models/reply"
 	"github.com/eyelet-engine/eyelet/models/vision"
@@ -56,7 +57,6 @@ type Model struct {
 	rope        [2]float32     // ModelSpec.RopeBase and RopeScale
 	vision      vision.Encoder // nil for a text model
 	ears        *libmtmd.Ears  // nil without an encoder of sounds
-	heard       heard
 	dialogue    *Dialogue
 	styled      sync.Once
 	replies     reply.Style // what answers mean beside their text; see style
@@ -73,7 +73,7 @@ type Model struct {
 	drafting        sync.Mutex  // held while draft changes
 	draftsOnCPU     atomic.Bool // whether the CPU computes layers of draft
 	cache           *kv.Cache
-	ahead           ahead
+	kept            multimodal.Kept
 	images          *media.Cache   // nil for a text model, as jobs
 	jobs            *media.Encoder // of the vision tower
 	disk            *disk.Store    // nil without StateDir
@@ -360,7 +360,7 @@ func (m *Model) Close() error {
 // free releases what open has made, in reverse.
 func (m *Model) free() error {
 	m.end(ErrClosed)
-	m.ahead.put(nil)
+	m.kept.Drop()
 	stopped := m.stopScheduler()
 	m.drafting.Lock()
 	defer m.drafting.Unlock()

@@ -1,16 +1,16 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
+	"slices"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/multimodal"
 	"github.com/eyelet-engine/eyelet/engine/sched"
-	"github.com/eyelet-engine/eyelet/kernels/imaging"
-	"github.com/eyelet-engine/eyelet/kernels/imaging/document"
 	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
@@ -192,50 +192,40 @@ func Text(text string) Content { return Content{Text: text} }
 // Picture is content of a picture.
 func Picture(image *Image) Content { return Content{Image: image} }
 
-// Image is a picture file in memory (JPEG, PNG, GIF, WebP, BMP, TIFF, HEIC, AVIF, JPEG XL,
-// PDF), or a page of one; see [OpenDocument].
-type Image struct {
-	Name string // where it came from, for error messages
-	Data []byte
-	Page int // of a file of several pictures, counted from 0
-	// Tokens bounds its image tokens, in the place of Request.ImageTokens.
-	Tokens Budget
+// Image is a picture or a sound of a request, or a page of a document.
+type Image = multimodal.Image
 
-	document *document.Document // of the data, where it is open already
-}
+// Document is a file of one picture or several.
+type Document = multimodal.Document
+
+// Budget bounds the image tokens of a picture.
+type Budget = multimodal.Budget
 
 // ImageFile reads a picture from a file. Files larger than the decoder takes are refused unread.
-func ImageFile(path string) (*Image, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrImage, err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrImage, err)
-	}
-	if info.IsDir() {
-		return nil, fmt.Errorf("%w: %s is a directory", ErrImage, path)
-	}
-	return ImageReader(path, f)
-}
+func ImageFile(path string) (*Image, error) { return multimodal.File(path) }
 
 // ImageReader reads a picture from r, which name describes in errors.
-func ImageReader(name string, r io.Reader) (*Image, error) {
-	limit := int64(imaging.DefaultMaxBytes)
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrImage, name, err)
+func ImageReader(name string, r io.Reader) (*Image, error) { return multimodal.Read(name, r) }
+
+// OpenDocument reads how many pages a file has, which name describes in errors. They match
+// ErrImage. data must stay as it is.
+func OpenDocument(ctx context.Context, name string, data []byte) (*Document, error) {
+	return multimodal.OpenDocument(ctx, name, data)
+}
+
+// Bounded reports whether a request bounds the image tokens of a picture.
+func (r *Request) Bounded() bool {
+	bounds := func(image *Image) bool {
+		return image != nil && (image.Tokens != Budget{} || r.ImageTokens != Budget{})
 	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%w: %w", ErrImage, imaging.Fault(imaging.ErrTooLarge,
-			"%s is larger than %d MB", name, limit>>20))
+	for _, m := range r.Messages {
+		for _, c := range m.Content {
+			if bounds(c.Image) {
+				return true
+			}
+		}
 	}
-	if len(data) == 0 {
-		return nil, fmt.Errorf("%w: %s is empty", ErrImage, name)
-	}
-	return &Image{Name: name, Data: data}, nil
+	return slices.ContainsFunc(r.Images, bounds)
 }
 
 // Event is a piece of an answer. Text may be empty while a character, a possible stop text or a

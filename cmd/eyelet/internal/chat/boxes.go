@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
-	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/multimodal"
 	"github.com/eyelet-engine/eyelet/models/vision/boxes"
 )
 
@@ -56,7 +56,7 @@ func (s *Session) drawBoxes(in *input, text string) ([]boxes.Mark, error) {
 			s.o.boxes)
 		return marks, nil
 	}
-	picture, err := engine.Pixels(s.Context, shown)
+	picture, err := multimodal.Pixels(s.Context, shown)
 	if err != nil {
 		return nil, err
 	}

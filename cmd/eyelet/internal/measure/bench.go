@@ -11,8 +11,8 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/pictures"
-	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/bench"
+	"github.com/eyelet-engine/eyelet/engine/multimodal"
 )
 
 const benchExample = `  eyelet bench vision --quick
@@ -151,7 +151,7 @@ func benchVision(cmd *cobra.Command, o *benchVisionOptions) error {
 		if err != nil {
 			return err
 		}
-		if v.Picture, err = engine.Pixels(cmd.Context(), picture); err != nil {
+		if v.Picture, err = multimodal.Pixels(cmd.Context(), picture); err != nil {
 			return err
 		}
 	}

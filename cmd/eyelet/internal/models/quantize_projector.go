@@ -15,8 +15,8 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/pictures"
-	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/bench"
+	"github.com/eyelet-engine/eyelet/engine/multimodal"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/quantize"
@@ -189,7 +189,7 @@ func (o *quantizeOptions) pictures(cmd *cobra.Command,
 		if err != nil {
 			return nil, err
 		}
-		img, err := engine.Pixels(cmd.Context(), p)
+		img, err := multimodal.Pixels(cmd.Context(), p)
 		if err != nil {
 			return nil, err
 		}

@@ -1,4 +1,4 @@
-package engine
+package multimodal
 
 import (
 	"context"
@@ -19,7 +19,7 @@ type Document struct {
 }
 
 // OpenDocument reads how many pages a file has, which name describes in errors. They match
-// ErrImage. data must stay as it is.
+// engine's ErrImage. data must stay as it is.
 func OpenDocument(ctx context.Context, name string, data []byte) (*Document, error) {
 	doc, err := document.Open(ctx, data, imaging.Options{})
 	if err != nil {
@@ -58,48 +58,4 @@ func (d *Document) Page(i int) *Image {
 func (d *Document) Time(i int) time.Duration {
 	start, _ := d.doc.Times(i)
 	return start
-}
-
-// several reports whether a picture is a page that package imaging alone does not decode.
-func (image *Image) several() bool { return image.Page != 0 || document.IsPDF(image.Data) }
-
-// pageIdentity tells the pages of a file apart, whose bytes are the same.
-func (image *Image) pageIdentity() string {
-	if image.Page == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" page %d", image.Page)
-}
-
-// header is imaging.ReadHeader for the picture's page.
-func (image *Image) header(ctx context.Context, options imaging.Options) (imaging.Header, error) {
-	if !image.several() {
-		return imaging.ReadHeader(ctx, image.Data, options)
-	}
-	doc, err := image.open(ctx)
-	if err != nil {
-		return imaging.Header{}, err
-	}
-	return doc.Header(ctx, image.Page, document.Render{Target: options.Target,
-		Exact: options.Exact})
-}
-
-// decode is imaging.DecodePicture for the picture's page.
-func (image *Image) decode(ctx context.Context, options imaging.Options) (*imaging.Picture, error) {
-	if !image.several() {
-		return imaging.DecodePicture(ctx, image.Data, options)
-	}
-	doc, err := image.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return doc.Decode(ctx, image.Page, document.Render{Target: options.Target,
-		Exact: options.Exact})
-}
-
-func (image *Image) open(ctx context.Context) (*document.Document, error) {
-	if image.document != nil {
-		return image.document, nil
-	}
-	return document.Open(ctx, image.Data, imaging.Options{})
 }

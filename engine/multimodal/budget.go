@@ -1,4 +1,4 @@
-package engine
+package multimodal
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
@@ -20,25 +21,10 @@ type Budget struct {
 	Min, Max int
 }
 
-// Bounded reports whether a request bounds the image tokens of a picture.
-func (r *Request) Bounded() bool {
-	bounds := func(image *Image) bool {
-		return image != nil && (image.Tokens != Budget{} || r.ImageTokens != Budget{})
-	}
-	for _, m := range r.Messages {
-		for _, c := range m.Content {
-			if bounds(c.Image) {
-				return true
-			}
-		}
-	}
-	return slices.ContainsFunc(r.Images, bounds)
-}
-
 // check finds bounds that contradict each other.
 func (b Budget) check() error {
 	if b.Min < 0 || b.Max < 0 || b.Max > 0 && b.Min > b.Max {
-		return fmt.Errorf("%w: %d to %d image tokens a picture", ErrRequest, b.Min, b.Max)
+		return fmt.Errorf("%w: %d to %d image tokens a picture", fault.ErrRequest, b.Min, b.Max)
 	}
 	return nil
 }
@@ -50,9 +36,9 @@ const maxShapeChange = 1.1
 // maxShownPixels bounds what a picture is enlarged to.
 const maxShownPixels = 64_000_000
 
-// plan is the tower's plan of a picture of w by h pixels, or of what it is resized to for the
+// Plan returns the tower's plan of a picture of w by h pixels, or of what it is resized to for the
 // budget.
-func (b Budget) plan(tower vision.Encoder, w, h int) (*vision.Plan, error) {
+func (b Budget) Plan(tower vision.Encoder, w, h int) (*vision.Plan, error) {
 	own, err := tower.Plan(w, h)
 	if err != nil || b == (Budget{}) {
 		return own, err
@@ -93,15 +79,11 @@ func (b Budget) plan(tower vision.Encoder, w, h int) (*vision.Plan, error) {
 	return own, nil
 }
 
-// FixedImageTokens returns the number of image tokens of every picture where the model's family
-// gives all the same, so that no Budget has an effect. fixed is false where the number depends on
-// the picture, and for a text model.
-func (m *Model) FixedImageTokens() (tokens int, fixed bool) {
-	if m.vision == nil {
-		return 0, false
-	}
+// FixedTokens returns the number of image tokens of every picture where a tower's family gives all
+// the same, so that no Budget has an effect. fixed is false where the number depends on the picture.
+func FixedTokens(tower vision.Encoder) (tokens int, fixed bool) {
 	for _, size := range [][2]int{{64, 64}, {512, 512}, {3000, 2000}, {600, 1800}} {
-		p, err := m.vision.Plan(size[0], size[1])
+		p, err := tower.Plan(size[0], size[1])
 		if err != nil || tokens != 0 && p.Tokens() != tokens {
 			return 0, false
 		}
@@ -178,15 +160,15 @@ func budgetIdentity(plan *vision.Plan, w, h int) string {
 
 // See plans a picture within the budget and makes ready what a tower sees of it, which is the
 // caller's to close. decoded is the time that reading the file's pixels took. Errors match
-// ErrImage.
+// engine's ErrImage.
 func (b Budget) See(ctx context.Context, tower vision.Encoder,
 	image *Image) (plan *vision.Plan, in *vision.Input, decoded time.Duration, err error) {
 	options := imaging.Options{Target: vision.Target(tower)}
 	head, err := image.header(ctx, options)
 	if err == nil {
-		plan, err = b.plan(tower, head.W, head.H)
+		plan, err = b.Plan(tower, head.W, head.H)
 	}
-	var t spent
+	var t Spent
 	if err == nil {
 		in, err = decode(ctx, tower, image, head, plan, options, &t)
 	}
@@ -196,5 +178,5 @@ func (b Budget) See(ctx context.Context, tower vision.Encoder,
 	case err != nil:
 		return nil, nil, 0, badPicture(image.Name, err)
 	}
-	return plan, in, time.Duration(t.decode.Load()), nil
+	return plan, in, time.Duration(t.Decode.Load()), nil
 }
