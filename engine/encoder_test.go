@@ -110,21 +110,3 @@ func TestAQuestionThroughLibmtmd(t *testing.T) {
 		t.Errorf("again: %q, %v spent encoding", b.text, b.Timings.Encode)
 	}
 }
-
-func TestMRoPEPositionsReachTheScheduler(t *testing.T) {
-	picture := &media.Picture{Source: &media.Source{}, Part: vision.Part{Tokens: 4, Advance: 2,
-		Places: [][4]int32{{}, {0, 0, 1}, {0, 1, 0}, {0, 1, 1}}}}
-	p := &prompt{pictures: []*media.Picture{picture}}
-	p.add(Stretch{Tokens: []llama.Token{5, 6}, Image: -1}, Stretch{Image: 0},
-		Stretch{Tokens: []llama.Token{7}, Image: -1})
-	m, _, _ := openFamily(t, &qwen2vl)
-	if q := m.task(p, &Request{}).Prompt; !slices.Equal(q.Pos, []llama.Pos{0, 1, 2, 2, 2, 2, 4}) ||
-		q.Next != 5 || !slices.Equal(q.Whole, [][2]int{{2, 6}}) {
-		t.Errorf("%+v", q)
-	}
-	picture.Places, picture.Advance = nil, 4
-	if q := m.task(p, &Request{}).Prompt; !slices.Equal(q.Pos, []llama.Pos{0, 1, 2, 3, 4, 5, 6}) ||
-		q.Next != 7 || len(q.Whole) != 0 {
-		t.Errorf("one position a token: %+v", q)
-	}
-}

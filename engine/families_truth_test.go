@@ -16,6 +16,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/prompt"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/layout"
@@ -211,7 +212,7 @@ func measureTruth(t *testing.T, m *Model, g *layouttest.Golden, p layouttest.Pic
 
 // samePixels compares what the tower gets of a prompt's picture with what transformers shows it.
 // Where libmtmd lays pictures out, nobody sees that.
-func samePixels(t *testing.T, m *Model, made *prompt, p layouttest.Picture) bool {
+func samePixels(t *testing.T, m *Model, made *prompt.Prompt, p layouttest.Picture) bool {
 	t.Helper()
 	if strings.HasPrefix(m.pictureIdentity, "alone") {
 		return false
@@ -224,9 +225,9 @@ func samePixels(t *testing.T, m *Model, made *prompt, p layouttest.Picture) bool
 }
 
 // openPicture decodes and lays out a prompt's first picture.
-func openPicture(t *testing.T, made *prompt) *vision.Input {
+func openPicture(t *testing.T, made *prompt.Prompt) *vision.Input {
 	t.Helper()
-	in, err := made.pictures[0].Source.Open(t.Context())
+	in, err := made.Pictures[0].Source.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,10 +255,10 @@ func pngOf(t testing.TB, rgb *imaging.RGB) []byte {
 	return b.Bytes()
 }
 
-func promptIDs(p *prompt) (ids []int32) {
-	for _, s := range p.stretches {
+func promptIDs(p *prompt.Prompt) (ids []int32) {
+	for _, s := range p.Stretches {
 		if s.Image >= 0 {
-			ids = append(ids, slices.Repeat([]int32{placeholder}, p.pictures[s.Image].Tokens)...)
+			ids = append(ids, slices.Repeat([]int32{placeholder}, p.Pictures[s.Image].Tokens)...)
 		}
 		for _, t := range s.Tokens {
 			ids = append(ids, int32(t))
@@ -268,7 +269,7 @@ func promptIDs(p *prompt) (ids []int32) {
 
 // promptPlaces returns the M-RoPE position of a prompt's last item, in time, rows and columns, the
 // sums over all items, and the golden's hash over all.
-func promptPlaces(p *prompt) (last, sums [3]int, hash string) {
+func promptPlaces(p *prompt.Prompt) (last, sums [3]int, hash string) {
 	next := 0
 	var all [3][]byte
 	add := func(place [4]int32) {
@@ -278,7 +279,7 @@ func promptPlaces(p *prompt) (last, sums [3]int, hash string) {
 			all[i] = binary.LittleEndian.AppendUint32(all[i], uint32(last[i]))
 		}
 	}
-	for _, x := range p.stretches {
+	for _, x := range p.Stretches {
 		for range x.Tokens {
 			add([4]int32{})
 			next++
@@ -286,7 +287,7 @@ func promptPlaces(p *prompt) (last, sums [3]int, hash string) {
 		if x.Image < 0 {
 			continue
 		}
-		picture := p.pictures[x.Image]
+		picture := p.Pictures[x.Image]
 		for k := range picture.Tokens {
 			place := [4]int32{int32(k), int32(k), int32(k)}
 			if picture.Places != nil {
@@ -345,7 +346,7 @@ func compact(ids []int32) (s string) {
 
 // compareRows encodes the pictures of a prompt and returns the worst relative error of a row that
 // the golden holds, 1 if there are other rows.
-func compareRows(t *testing.T, m *Model, made *prompt, p layouttest.Picture) (worst float64) {
+func compareRows(t *testing.T, m *Model, made *prompt.Prompt, p layouttest.Picture) (worst float64) {
 	t.Helper()
 	var rows []float32
 	in := openPicture(t, made)

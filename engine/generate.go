@@ -9,6 +9,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/engine/multimodal"
+	"github.com/eyelet-engine/eyelet/engine/prompt"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
@@ -74,6 +75,11 @@ func whileOpen[T any](ctx context.Context, m *Model,
 	return out, nil
 }
 
+// isCancelled reports whether err means that the caller gave up.
+func isCancelled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
 // requestError returns err as the caller of a request understands it.
 func (m *Model) requestError(ctx context.Context, err error) error {
 	switch {
@@ -98,7 +104,7 @@ func (m *Model) untilClosed(ctx context.Context) (context.Context, context.Cance
 
 // prepare makes the request ready: its prompt, what holds the answer, and what draws its tokens.
 // close frees that, after an error too.
-func (a *answer) prepare(ctx context.Context) (*prompt, error) {
+func (a *answer) prepare(ctx context.Context) (*prompt.Prompt, error) {
 	m := a.model
 	if err := a.request.check(); err != nil {
 		return nil, err
@@ -115,19 +121,19 @@ func (a *answer) prepare(ctx context.Context) (*prompt, error) {
 	if err != nil {
 		return nil, err
 	}
-	held, schema, err := m.constraint(ctx, a.request, p.thinking)
+	held, schema, err := m.constraint(ctx, a.request, p.Thinking)
 	if err != nil {
 		return nil, err
 	}
 	a.relaxed, a.check = held.Relaxed, newSchemaCheck(a.request, held, schema)
-	if a.chain, a.result.Seed, err = m.sampler(a.request, held, p.tokens()); err != nil {
+	if a.chain, a.result.Seed, err = m.sampler(a.request, held, p.Tokens()); err != nil {
 		return nil, err
 	}
-	a.lines = m.newNewlines(&a.request.Sampling, p.tokens())
-	a.understand(p.thinking)
-	a.result.Usage.Prompt, a.result.Usage.Image = p.n, p.images
+	a.lines = m.newNewlines(&a.request.Sampling, p.Tokens())
+	a.understand(p.Thinking)
+	a.result.Usage.Prompt, a.result.Usage.Image = p.N, p.Images
 	if a.request.KeepPrompt {
-		a.result.Prompt = p.tokens()
+		a.result.Prompt = p.Tokens()
 	}
 	a.guide, err = m.guide(ctx, a.request)
 	return p, err
@@ -188,13 +194,13 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 		leave()
 	}
 	report, err := task.Wait()
-	a.request.Conversation.record(task, p.n, report)
+	a.request.Conversation.record(task, p.N, report)
 	if err != nil || !stays {
 		return multimodal.Fault(err)
 	}
 	a.result.Timings.DecodeImage,
-		a.result.Timings.Preprocess = time.Duration(p.spent.Decode.Load()),
-		time.Duration(p.spent.Preprocess.Load())
+		a.result.Timings.Preprocess = time.Duration(p.Spent.Decode.Load()),
+		time.Duration(p.Spent.Preprocess.Load())
 	a.sum(report, submitted)
 	last := a.rest()
 	if a.check != nil {

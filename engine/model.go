@@ -16,8 +16,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/engine/multimodal"
+	"github.com/eyelet-engine/eyelet/engine/prompt"
 	"github.com/eyelet-engine/eyelet/engine/sched"
-	"github.com/eyelet-engine/eyelet/models/reply"
 	"github.com/eyelet-engine/eyelet/models/vision"
 	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
 )
@@ -57,10 +57,8 @@ type Model struct {
 	rope        [2]float32     // ModelSpec.RopeBase and RopeScale
 	vision      vision.Encoder // nil for a text model
 	ears        *libmtmd.Ears  // nil without an encoder of sounds
-	dialogue    *Dialogue
-	styled      sync.Once
-	replies     reply.Style // what answers mean beside their text; see style
-	exactImages bool        // ModelSpec.ExactImages
+	dialogue    *prompt.Dialogue
+	exactImages bool // ModelSpec.ExactImages
 	ended       sync.Once
 	ends        []Token // see endings
 
@@ -291,13 +289,13 @@ func (m *Model) openTemplate(spec ModelSpec) (err error) {
 	case m.ears != nil:
 		projector = m.ears.Info().Projector
 	}
-	if m.dialogue, err = NewDialogue(m.lm, spec.ChatTemplate, projector); err != nil {
+	if m.dialogue, err = prompt.NewDialogue(m.lm, spec.ChatTemplate, projector); err != nil {
 		return err
 	}
 	if spec.GoTemplate != "" && spec.ChatTemplate == "" {
-		m.dialogue.useGo(spec.GoTemplate, cmp.Or(spec.Name, spec.Model))
+		m.dialogue.UseGo(spec.GoTemplate, cmp.Or(spec.Name, spec.Model))
 	}
-	m.info.Template = m.dialogue.source
+	m.info.Template = m.dialogue.Source()
 	return nil
 }
 

@@ -44,7 +44,7 @@ func TestPicturesThatToolsReturnReachTheModelInOrder(t *testing.T) {
 					t.Fatal(err)
 				}
 				var keys, want []string
-				for _, x := range p.pictures {
+				for _, x := range p.Pictures {
 					keys = append(keys, string(x.Source.Data))
 				}
 				for _, image := range []*Image{circle, star} {
@@ -92,9 +92,9 @@ func TestLLaVAGetsThePicturesOfATurnFirst(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range p.stretches {
+		for _, s := range p.Stretches {
 			if s.Image >= 0 {
-				return n, p.n
+				return n, p.N
 			}
 			n += len(s.Tokens)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/multimodal"
+	"github.com/eyelet-engine/eyelet/engine/prompt"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/models/chat"
 )
@@ -153,21 +154,8 @@ type Sampling struct {
 	MirostatEta float32 // how fast it corrects itself; 0 means 0.1
 }
 
-// Message is a turn of a conversation: role "system", "user", "assistant", "tool" or whatever the
-// template knows.
-type Message struct {
-	Role    string
-	Content []Content
-	// KeepOrder leaves pictures between the texts where they stand, also for families that were
-	// trained with pictures first, as LLaVA, which else get those of a turn ahead of its text.
-	KeepOrder bool
-
-	// of an assistant: its thoughts, which most templates leave out of turns that are over
-	Reasoning  string
-	ToolCalls  []ToolCall // of an assistant: the calls that it made
-	ToolCallID string     // of a tool: the call that this answers
-	Name       string     // of a tool: its name; else that of the speaker
-}
+// Message is a turn of a conversation.
+type Message = prompt.Message
 
 // User is a message with the role "user".
 func User(content ...Content) Message { return Message{Role: "user", Content: content} }
@@ -181,10 +169,7 @@ func Assistant(text string) Message {
 }
 
 // Content is a piece of a message: text, or a picture.
-type Content struct {
-	Text  string
-	Image *Image
-}
+type Content = prompt.Content
 
 // Text is content of text.
 func Text(text string) Content { return Content{Text: text} }

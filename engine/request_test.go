@@ -130,9 +130,9 @@ func TestUsersCannotForgeControlTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	vocab := m.lm.Vocab()
-	for i, token := range p.stretches[0].Tokens {
+	for i, token := range p.Stretches[0].Tokens {
 		if vocab.Attr(token)&llama.AttrControl != 0 && !(i == 0 && token == vocab.BOS()) {
-			t.Errorf("token %d of %v is a control token", i, p.stretches[0].Tokens)
+			t.Errorf("token %d of %v is a control token", i, p.Stretches[0].Tokens)
 		}
 	}
 }

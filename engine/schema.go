@@ -15,7 +15,7 @@ import (
 // answer that is no call, nil for none.
 func (m *Model) constraint(ctx context.Context, r *Request,
 	thinking bool) (held reply.Constraint, answer *grammar.Schema, err error) {
-	tools, err := r.tools()
+	tools, err := r.prompt().Callable()
 	if err != nil {
 		return held, nil, err
 	}
@@ -36,7 +36,7 @@ func (m *Model) constraint(ctx context.Context, r *Request,
 	if len(tools) == 0 && plan.Answer == "" && !plan.Required {
 		return held, nil, nil
 	}
-	style := m.style()
+	style := m.dialogue.Style()
 	if len(r.Messages) > 0 && r.Thinking != ThinkOff {
 		plan.Thinks = style.Open != ""
 	}

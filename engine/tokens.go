@@ -1,6 +1,10 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/eyelet-engine/eyelet/engine/prompt"
+)
 
 // Tokenize splits text into tokens. addSpecial adds those that the model wants around a text;
 // parseSpecial lets the text name control tokens.
@@ -61,14 +65,7 @@ func (m *Model) Opening() (Token, bool) {
 
 // checkTokens finds tokens that are not in the vocabulary.
 func (m *Model) checkTokens(tokens []Token) error {
-	n := m.lm.Vocab().N()
-	for i, t := range tokens {
-		if t < 0 || int(t) >= n {
-			return fmt.Errorf("%w: number %d is token %d, and the vocabulary has %d", ErrRequest,
-				i+1, t, n)
-		}
-	}
-	return nil
+	return prompt.CheckTokens(m.lm.Vocab(), tokens)
 }
 
 // endings are the tokens that end an answer, found once.

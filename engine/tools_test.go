@@ -101,7 +101,7 @@ func TestFreeTextIsHeldToACallOnceItBegins(t *testing.T) {
 		"list": listTemplate, "named": namedTemplate} {
 		t.Run(name, func(t *testing.T) {
 			m := open(t, textOnly, func(s *ModelSpec) { s.ChatTemplate = template })
-			style := m.style()
+			style := m.dialogue.Style()
 			begin := map[string]string{"tagged": "<tool_call>", "bare": `{"name": "paint"`,
 				"list": "[TOOL_CALLS]", "named": "[TOOL_CALLS]"}[string(style.Calls)]
 			r := Request{Messages: question, Tools: shapeTools}
@@ -174,7 +174,7 @@ func TestCallsAndResultsReachTheModel(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		text, err := m.lm.Vocab().Detokenize(p.tokens(), true, true)
+		text, err := m.lm.Vocab().Detokenize(p.Tokens(), true, true)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/prompt"
 	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
@@ -17,7 +18,7 @@ const maxAnswer = 64
 // asker asks a model questions about pictures that are encoded already.
 type asker struct {
 	r        *reader
-	dialogue *engine.Dialogue
+	dialogue *prompt.Dialogue
 	vocab    *llama.Vocab
 	opening  []llama.Token // what stands in the context before the picture
 }
@@ -26,7 +27,7 @@ type asker struct {
 // may be nil.
 func newAsker(lm *llama.Model, projector string, imageTokens int, kv string, threads int,
 	collector *llama.Collector) (*asker, error) {
-	d, err := engine.NewDialogue(lm, "", projector)
+	d, err := prompt.NewDialogue(lm, "", projector)
 	if err != nil {
 		return nil, err
 	}

@@ -1,25 +1,16 @@
-package engine
+package prompt
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 	"github.com/eyelet-engine/eyelet/models/chat"
+	"github.com/eyelet-engine/eyelet/models/reply"
 )
-
-// TakeTemplate sets the template of a stored model, in Jinja or in Go's language; "" leaves the
-// model's own.
-func (spec *ModelSpec) TakeTemplate(source string) {
-	switch {
-	case source == "":
-	case chat.IsJinja(source):
-		spec.ChatTemplate = source
-	default:
-		spec.GoTemplate = source
-	}
-}
 
 // Dialogue turns conversations into what a language model reads: the chat template, and the
 // vocabulary's control tokens, which only the template may use. It may be used from several
@@ -31,13 +22,36 @@ type Dialogue struct {
 	names    []string               // keys of special
 	text     string                 // the template
 	broken   error                  // why the template does not parse; then template is nil
-	source   string                 // where the template comes from, as in Info.Template
+	source   string
+
+	styled sync.Once
+	style  reply.Style // see Style
 }
 
 // Stretch is a part of a prompt: tokens, or the place of a picture.
 type Stretch struct {
 	Tokens []llama.Token
 	Image  int // the picture's index in reading order, -1 for tokens
+}
+
+// Source says where the template comes from: "given", "model", "ollama", or the name of a fallback.
+func (d *Dialogue) Source() string { return d.source }
+
+// Control returns the control token that has a text.
+func (d *Dialogue) Control(text string) (llama.Token, bool) {
+	t, ok := d.special[text]
+	return t, ok
+}
+
+// Style returns what answers mean beside their text, which is found out once.
+func (d *Dialogue) Style() reply.Style {
+	d.styled.Do(func() {
+		d.style.Calls = reply.Tagged
+		if d.template != nil {
+			d.style = reply.Detect(context.Background(), d.template, d.text)
+		}
+	})
+	return d.style
 }
 
 // NewDialogue finds the chat template of a model: source, Jinja or the name of a known one, where
@@ -71,7 +85,7 @@ func NewDialogue(lm *llama.Model, source, projector string) (*Dialogue, error) {
 	d.text = source
 	var err error
 	if d.template, err = chat.Parse(source, d.options()); err != nil {
-		d.broken = fmt.Errorf("%w: %s: %w; give another chat template", ErrModelFile, lm.Path(),
+		d.broken = fmt.Errorf("%w: %s: %w; give another chat template", fault.ErrModelFile, lm.Path(),
 			err)
 		if d.source == "given" {
 			return nil, d.broken
@@ -101,13 +115,13 @@ func (d *Dialogue) Prompt(ctx context.Context, messages []chat.Message) ([]Stret
 	return d.tokenize(parts, true)
 }
 
-// useGo puts a template in Ollama's language, which the manifest of the named model gives, in the
-// place of the one that was found.
-func (d *Dialogue) useGo(source, model string) {
+// UseGo puts a template in Ollama's language, which the manifest of the named model gives, in the
+// place of the one that was found. It is called before anything else.
+func (d *Dialogue) UseGo(source, model string) {
 	d.text, d.source, d.broken = source, "ollama", nil
 	var err error
 	if d.template, err = chat.ParseGo(source, d.options()); err != nil {
-		d.broken = fmt.Errorf("%w: the template that Ollama's manifest gives %s: %w", ErrModelFile,
+		d.broken = fmt.Errorf("%w: the template that Ollama's manifest gives %s: %w", fault.ErrModelFile,
 			model, err)
 	}
 }
@@ -135,9 +149,9 @@ func (d *Dialogue) render(ctx context.Context, messages []chat.Message, options 
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, chat.ErrLimit) && other == nil: // another one is the request's
-		return nil, fmt.Errorf("%w: %w", ErrTemplateLimit, err)
+		return nil, fmt.Errorf("%w: %w", fault.ErrTemplateLimit, err)
 	}
-	return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+	return nil, fmt.Errorf("%w: %w", fault.ErrRequest, err)
 }
 
 // tokenize makes control tokens only of what the template wrote. With begin nothing comes before
@@ -172,7 +186,7 @@ func (d *Dialogue) tokenize(parts []chat.Part, begin bool) (list []Stretch, err 
 		default:
 			more, err := d.vocab.Tokenize(part.Text, false, false)
 			if err != nil {
-				return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+				return nil, fmt.Errorf("%w: %w", fault.ErrRequest, err)
 			}
 			tokens = append(tokens, more...)
 		}
@@ -180,7 +194,8 @@ func (d *Dialogue) tokenize(parts []chat.Part, begin bool) (list []Stretch, err 
 	}
 	flush()
 	if n := len(list); n > 0 && list[n-1].Image >= 0 {
-		return nil, fmt.Errorf("%w: the chat template ends the prompt with a picture, after which the model cannot answer", ErrRequest)
+		return nil, fmt.Errorf("%w: the chat template ends the prompt with a picture, after which "+
+			"the model cannot answer", fault.ErrRequest)
 	}
 	return list, nil
 }

@@ -1,23 +1,29 @@
-package engine
+package prompt
 
 import (
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/engine/media"
+	"github.com/eyelet-engine/eyelet/engine/multimodal"
 	"github.com/eyelet-engine/eyelet/models/chat"
+	"github.com/eyelet-engine/eyelet/models/vision"
 )
+
+// planner returns what a prompt has in a picture's place: the plan, and a picture for each of its
+// parts.
+type planner func(*multimodal.Image) (*vision.Plan, []*media.Picture, error)
 
 // layOut puts what the family's processor writes around the pictures of a rendered conversation
 // among its parts: so texts that touch are cut into tokens together, as in training. The image
 // parts of the result count the pictures that were planned.
-func layOut(parts []chat.Part, images []*Image,
-	planPicture planner) (out []chat.Part, pictures []*media.Picture, err error) {
+func layOut(parts []chat.Part, images []*multimodal.Image,
+	plan planner) (out []chat.Part, pictures []*media.Picture, err error) {
 	for i, part := range parts {
 		if part.Kind != chat.KindImage {
 			out = append(out, part)
 			continue
 		}
-		plan, list, err := planPicture(images[part.Image])
+		picture, list, err := plan(images[part.Image])
 		if err != nil {
 			return nil, nil, err
 		}
@@ -36,7 +42,7 @@ func layOut(parts []chat.Part, images []*Image,
 			out = append(out, chat.Part{Kind: chat.KindImage, Image: len(pictures)})
 			pictures = append(pictures, p)
 		}
-		write(withoutEnd(plan.After, after))
+		write(withoutEnd(picture.After, after))
 	}
 	return out, pictures, nil
 }

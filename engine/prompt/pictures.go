@@ -1,4 +1,4 @@
-package engine
+package prompt
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
@@ -14,21 +15,22 @@ import (
 // (preprocess_multimodal in https://github.com/haotian-liu/LLaVA), and the chat template of its
 // processor in transformers renders "all images first"; the families that were built on LLaVA share
 // its projectors.
-func (m *Model) picturesFirst() bool {
-	return m.vision != nil && slices.Contains([]string{"mlp", "mlp_norm", "ldp", "ldpv2"},
-		m.vision.Info().Projector)
+func (c *Composer) picturesFirst() bool {
+	tower := c.Planner.Tower
+	return tower != nil && slices.Contains([]string{"mlp", "mlp_norm", "ldp", "ldpv2"},
+		tower.Info().Projector)
 }
 
 // render renders a conversation with n pictures. Where the template has no place for a picture of a
 // tool's, an assistant's or the system's turn, or writes it without the mark that it has for
 // pictures, the picture moves to the user's turn that follows.
-func (m *Model) render(ctx context.Context, messages []chat.Message, options chat.RenderOptions,
+func (c *Composer) render(ctx context.Context, messages []chat.Message, options chat.RenderOptions,
 	other *chat.Template, n int) ([]chat.Part, error) {
-	parts, err := m.dialogue.render(ctx, messages, options, other)
+	parts, err := c.Dialogue.render(ctx, messages, options, other)
 	if n > 0 && (err != nil || unmarked(parts) > 0) && ctx.Err() == nil && !errors.Is(err,
 		chat.ErrLimit) {
 		if moved, any := chat.PicturesToUsers(messages); any {
-			again, e := m.dialogue.render(ctx, moved, options, other)
+			again, e := c.Dialogue.render(ctx, moved, options, other)
 			if e == nil && (err != nil || unmarked(again) < unmarked(parts)) {
 				parts, err = again, nil
 			}
@@ -59,12 +61,14 @@ func checkPictures(parts []chat.Part, n int) error {
 			continue
 		}
 		if p.Image != next {
-			return fmt.Errorf("%w: the chat template puts picture %d of the conversation where picture %d belongs", ErrRequest, p.Image+1, next+1)
+			return fmt.Errorf("%w: the chat template puts picture %d of the conversation where "+
+				"picture %d belongs", fault.ErrRequest, p.Image+1, next+1)
 		}
 		next++
 	}
 	if next != n {
-		return fmt.Errorf("%w: the conversation has %d pictures and the chat template renders %d of them", ErrRequest, n, next)
+		return fmt.Errorf("%w: the conversation has %d pictures and the chat template renders %d "+
+			"of them", fault.ErrRequest, n, next)
 	}
 	return nil
 }

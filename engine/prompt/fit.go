@@ -1,4 +1,4 @@
-package engine
+package prompt
 
 import (
 	"context"
@@ -6,57 +6,46 @@ import (
 	"math"
 	"slices"
 	"sort"
+
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 )
 
 // Fitting says what of a request may be left out to make it fit its context.
 type Fitting struct {
-	// Cut allows, beyond whole turns, to cut text: of Request.Before and Request.Prompt the tokens
-	// that follow the first Keep, of a conversation the middle of its longest texts from the last
+	// Cut allows, beyond whole turns, to cut text: of Before and of a raw prompt the tokens that
+	// follow the first Keep, of a conversation the middle of its longest texts from the last
 	// question on.
 	Cut bool
-	// Keep is how many of the first tokens of Request.Before and Request.Prompt stay when they are
-	// cut.
+	// Keep is how many of the first tokens of Before and of a raw prompt stay when they are cut.
 	Keep int
 }
 
-// Fit returns a request without as few of the oldest turns of its conversation as make it fit the
-// context. A turn is what a user says and all that follows until a user speaks again; the pictures
-// in it go with it. The system's messages stay, and so does the last question; of the calls of
-// tools that follow the last question, the oldest go together with their results, but never the
-// last ones. What else may go f says. If nothing makes the request fit, the error wraps
-// ErrContextLength; other errors are those of Generate.
-func (m *Model) Fit(ctx context.Context, r Request, f Fitting) (Request, error) {
-	fitted, err := whileOpen(ctx, m, func(ctx context.Context) (Request, error) {
-		if err := r.check(); err != nil {
-			return r, err
-		}
-		return (&shortening{m: m, ctx: ctx}).fit(r, f)
-	})
-	if err != nil {
-		return r, err
-	}
-	return fitted, nil
+// Fit returns a request without as few of the oldest turns of its conversation as make it fit a
+// context of so many tokens, as engine's Model.Fit describes it.
+func (c *Composer) Fit(ctx context.Context, r Request, f Fitting, limit int) (Request, error) {
+	return (&shortening{c, ctx, limit}).fit(r, f)
 }
 
 // shortening is the search for the least that must go.
 type shortening struct {
-	m   *Model
-	ctx context.Context
+	*Composer
+	ctx   context.Context
+	limit int // tokens of the context
 }
 
 // length is how many tokens the prompt of a request has.
 func (s *shortening) length(r *Request) (int, error) {
-	p, err := s.m.compose(s.ctx, r)
+	p, err := s.Compose(s.ctx, r)
 	if err != nil {
 		return 0, err
 	}
-	return p.n, nil
+	return p.N, nil
 }
 
 // fits reports whether a request leaves room for an answer.
 func (s *shortening) fits(r *Request) (bool, error) {
 	n, err := s.length(r)
-	return n < s.m.limit(r), err
+	return n < s.limit, err
 }
 
 // least is the smallest n from 1 to most for which change(n) fits; ok is false if there is none.
@@ -79,12 +68,12 @@ func (s *shortening) least(most int, change func(n int) Request) (r Request, ok 
 
 func (s *shortening) fit(r Request, f Fitting) (Request, error) {
 	n, err := s.length(&r)
-	if err != nil || n < s.m.limit(&r) {
+	if err != nil || n < s.limit {
 		return r, err
 	}
 	tooLong := fmt.Errorf(
 		"%w: what must stay of it has more than %d tokens; shorten it or give a larger context",
-		ErrContextLength, s.m.limit(&r)-1)
+		fault.ErrContextLength, s.limit-1)
 	if len(r.Messages) > 0 {
 		whole, order := r.Messages, dropOrder(r.Messages)
 		shorter, ok, err := s.least(len(order), func(n int) Request {
@@ -129,14 +118,14 @@ func (s *shortening) cutTokens(r Request, keep int) (Request, error) {
 		return r, nil // where a picture stands in the text is not known to tokens
 	}
 	if len(r.Messages) == 0 {
-		tokens, err := s.m.lm.Vocab().Tokenize(r.Prompt, len(r.Before) == 0, true)
+		tokens, err := s.Dialogue.vocab.Tokenize(r.Text, len(r.Before) == 0, true)
 		if err != nil {
 			return r, err
 		}
-		if s.m.lm.Vocab().AddBOS() {
+		if s.Dialogue.vocab.AddBOS() {
 			keep = min(keep, math.MaxInt32-1) + 1
 		}
-		r.Before, r.Prompt = slices.Concat(r.Before, tokens), ""
+		r.Before, r.Text = slices.Concat(r.Before, tokens), ""
 	}
 	if len(r.Before) == 0 {
 		return r, nil
@@ -145,8 +134,8 @@ func (s *shortening) cutTokens(r Request, keep int) (Request, error) {
 	if err != nil {
 		return r, err
 	}
-	excess := n - s.m.limit(&r) + 1
-	keep = min(max(keep, 0), s.m.limit(&r)/2, len(r.Before))
+	excess := n - s.limit + 1
+	keep = min(max(keep, 0), s.limit/2, len(r.Before))
 	if excess > 0 {
 		excess = min(excess, len(r.Before)-keep)
 		r.Before = slices.Concat(r.Before[:keep], r.Before[keep+excess:])
