@@ -6,6 +6,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine/multimodal"
 	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/mmproj"
 	"github.com/eyelet-engine/eyelet/models/vision/boxes"
 	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
 )
@@ -16,7 +17,7 @@ func (m *Model) openEncoders(ctx context.Context, spec ModelSpec) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
-	sees, hears := libmtmd.HasVision(f), libmtmd.HasSound(f)
+	sees, hears := mmproj.HasVision(f), mmproj.HasSound(f)
 	f.Close()
 	if sees {
 		if m.vision, err = openEncoder(ctx, spec, m.lm, m.engine); err != nil {

@@ -1,5 +1,11 @@
 package gguf
 
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
 // lastLayers name, for the commonest projectors, the tensor that makes the rows and which of its
 // dimensions is their width (clip_n_mmproj_embd of llama.cpp, tools/mtmd/clip.cpp).
 var lastLayers = map[string]struct {
@@ -43,4 +49,16 @@ func (f *File) ProjectorWidth() int {
 		return 0
 	}
 	return int(t.Dims[last.dim])
+}
+
+// CheckEpsilons refuses epsilons of norms that are no number, infinite or negative: libggml asserts
+// that they are not, and aborts the process.
+func (f *File) CheckEpsilons() error {
+	for _, kv := range f.Keys() {
+		if x, ok := kv.Value.Float(); ok && strings.HasSuffix(kv.Key, "epsilon") &&
+			(math.IsNaN(x) || math.IsInf(x, 0) || x < 0) {
+			return fmt.Errorf("%s is %v", kv.Key, x)
+		}
+	}
+	return nil
 }

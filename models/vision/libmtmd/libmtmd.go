@@ -26,6 +26,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/mtmd"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/layout"
+	"github.com/eyelet-engine/eyelet/models/mmproj"
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
@@ -116,11 +117,10 @@ func load(ctx context.Context, path string, opt Options) (e *Encoder, err error)
 	}
 	defer f.Close()
 	e = &Encoder{sizes: map[[2]int]*vision.Plan{}}
-	width := 0
-	if e.info, width, err = describe(ctx, f); err != nil {
+	if err := mmproj.CheckTower(f, opt.AsIs); err != nil {
 		return nil, err
 	}
-	if err := checkTypes(f, opt.AsIs); err != nil {
+	if e.info, err = describe(ctx, f); err != nil {
 		return nil, err
 	}
 	params := mtmd.Params{Threads: opt.Threads, NoAccelerator: opt.NoAccelerator,
@@ -129,7 +129,7 @@ func load(ctx context.Context, path string, opt Options) (e *Encoder, err error)
 		if err := e.chooseLayout(f, &params); err != nil {
 			return nil, err
 		}
-		mended, remove, err := mend(ctx, f)
+		mended, remove, err := mmproj.Mend(ctx, f)
 		if err != nil {
 			return nil, err
 		}
@@ -141,7 +141,7 @@ func load(ctx context.Context, path string, opt Options) (e *Encoder, err error)
 		e.c, err = mtmd.New(ctx, path, e.model, params)
 	} else {
 		e.standIn = true
-		e.c, e.model, err = openBesideStandIn(ctx, path, width, params)
+		e.c, e.model, err = openBesideStandIn(ctx, path, mmproj.Width(f), params)
 	}
 	if err != nil {
 		return nil, err
@@ -414,35 +414,19 @@ func (e *Encoder) Close() error {
 	return err
 }
 
-// describe checks a projector file and reads what its metadata tells: faults over which the library
-// aborts the process, or reads where nothing is, are errors that name them. width is what the
-// projector's rows seem to have, 0 if nothing tells. Identity is a hash of the whole file: another
-// file in the same place makes other embeddings.
-func describe(ctx context.Context, f *gguf.File) (info vision.Info, width int, err error) {
-	if arch := f.Architecture(); arch != "clip" {
-		return info, 0, fmt.Errorf(
-			"a model of the architecture %q, not a vision projector; give the mmproj file", arch)
-	}
-	if err := vision.CheckTower(f); err != nil {
-		return info, 0, err
-	}
-	// CheckTower has bounded them
+// describe reads what a projector file's metadata tells of a tower that was checked.
+func describe(ctx context.Context, f *gguf.File) (info vision.Info, err error) {
+	// mmproj.CheckTower has bounded them
 	number := func(key string) int { n, _ := f.Uint("clip.vision." + key); return int(n) }
 	info = vision.Info{
 		Projector: f.ProjectorKind(), Backend: "mtmd", ImageSize: number("image_size"),
 		PatchSize: number("patch_size"),
 		Blocks:    number("block_count"), Hidden: number("embedding_length"),
 	}
-	if err := checkNumbers(f, info.Projector); err != nil {
-		return info, 0, err
-	}
-	if err := checkTensors(f, info.Projector); err != nil {
-		return info, 0, err
-	}
-	info.Family = family(f, info.Projector)
+	info.Family = mmproj.Family(f, info.Projector)
 	if types := f.Types(); len(types) > 0 {
 		info.Precision = strings.ToLower(types[0].Type.String())
 	}
-	info.Identity, err = identity(ctx, f, info.Projector)
-	return info, embeddingWidth(f), err
+	info.Identity, err = mmproj.Identity(ctx, f, info.Projector)
+	return info, err
 }

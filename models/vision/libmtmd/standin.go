@@ -13,10 +13,8 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/mtmd"
 	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/mmproj"
 )
-
-// maxWidth bounds the rows of a projector, far above any model's.
-const maxWidth = 1 << 16
 
 // wrongWidth is what libmtmd says when projector and language model do not fit. It knows the width
 // of every family.
@@ -42,7 +40,7 @@ func openBesideStandIn(ctx context.Context, path string, width int,
 			return nil, nil, err
 		}
 		n, convErr := strconv.Atoi(said[1])
-		if convErr != nil || n < 1 || n > maxWidth || n == width {
+		if convErr != nil || n < 1 || n > mmproj.MaxWidth || n == width {
 			return nil, nil, err
 		}
 		width = n

@@ -84,7 +84,8 @@ func (s *Session) close() error {
 	var err error
 	if s.o.stats {
 		stats := s.Model.Stats()
-		err = errors.Join(stats.Text(s.Stderr), cli.WriteAcceleratorCounters(s.Stderr))
+		err = errors.Join(cli.WriteCounters(s.Stderr, &stats),
+			cli.WriteAcceleratorCounters(s.Stderr))
 	}
 	return errors.Join(err, s.engine.Close(), s.trace.close())
 }

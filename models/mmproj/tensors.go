@@ -1,4 +1,4 @@
-package libmtmd
+package mmproj
 
 import (
 	"fmt"
@@ -11,7 +11,8 @@ import (
 // are there, or have them in shapes that libggml aborts the process over. It knows the plain
 // transformers with learnt positions and LLaVA's projectors; in other families libmtmd itself finds
 // most faults.
-func checkTensors(f *gguf.File, projector string) error {
+func checkTensors(f *gguf.File) error {
+	projector := f.ProjectorKind()
 	switch projector {
 	case "mlp", "linear", "janus_pro", "gemma3", "idefics3", "internvl":
 	default:
@@ -71,7 +72,9 @@ func checkBlock(f *gguf.File, prefix string, width uint64) error {
 	up, haveUp := f.Tensor(prefix + "ffn_up.weight")
 	down, haveDown := f.Tensor(prefix + "ffn_down.weight")
 	if !haveUp || !haveDown || len(up.Dims) != 2 || len(down.Dims) != 2 {
-		return fmt.Errorf("the tensors %sffn_up.weight and %sffn_down.weight are missing or no matrices", prefix, prefix)
+		return fmt.Errorf(
+			"the tensors %sffn_up.weight and %sffn_down.weight are missing or no matrices", prefix,
+			prefix)
 	}
 	if up.Dims[0] != width {
 		up, down = down, up

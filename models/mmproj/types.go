@@ -1,4 +1,4 @@
-package libmtmd
+package mmproj
 
 import (
 	"encoding/binary"

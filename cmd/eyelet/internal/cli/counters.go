@@ -1,19 +1,22 @@
-package sched
+package cli
 
 import (
 	"fmt"
 	"io"
 	"text/tabwriter"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
-// Text writes the counters for people.
-func (s *Stats) Text(w io.Writer) error {
+// WriteCounters writes the counters of a model's scheduler for people.
+func WriteCounters(w io.Writer, s *sched.Stats) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, name+"\t"+format+"\n", args...) }
 	row("requests", "%d done, %d given up, %d failed; %d waiting, %d reading, %d answering",
 		s.Completed, s.Cancelled, s.Failed, s.Waiting, s.Reading, s.Writing)
-	row("prompts", "%d items, %s of them from the cache (%d while others computed them, %d from disk)",
+	row("prompts",
+		"%d items, %s of them from the cache (%d while others computed them, %d from disk)",
 		s.PromptItems, percent(s.CachedItems, s.PromptItems), s.LateItems, s.DiskItems)
 	row("beside", "%d items of prompts read in the second context while answers ran", s.ReadBeside)
 	row("answers", "%d tokens in %d decodes", s.Tokens, s.Turns)
@@ -24,12 +27,13 @@ func (s *Stats) Text(w io.Writer) error {
 		s.Cells.Kept)
 	row("preempted", "%d", s.Preempted)
 	m := &s.Media
-	row("pictures", "%d encoded in %s, %d failed, %d given up; saved %d from memory, %d from disk, %d in flight",
+	row("pictures", "%d encoded in %s, %d failed, %d given up; "+
+		"saved %d from memory, %d from disk, %d in flight",
 		m.Finished, m.Encoding.Round(time.Millisecond), m.Failed, m.Cancelled, m.SavedMemory,
 		m.SavedDisk, m.SavedInFlight)
 	for _, h := range []struct {
 		name string
-		h    *Histogram
+		h    *sched.Histogram
 	}{{"queue", &s.Queue}, {"first token", &s.TTFT}, {"token to token", &s.ITL}} {
 		row(h.name, "mean %s, half within %s, 99 %% within %s, longest %s, of %d",
 			short(h.h.Mean()), short(h.h.Quantile(0.5)), short(h.h.Quantile(0.99)), short(h.h.Max),

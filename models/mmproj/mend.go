@@ -1,4 +1,4 @@
-package libmtmd
+package mmproj
 
 import (
 	"bytes"
@@ -82,9 +82,9 @@ func moveFirstRowLast(rows *io.SectionReader, n int, to io.Writer) error {
 	return err
 }
 
-// mend returns the path of a file that libmtmd reads as the model was trained: the file's own, or
+// Mend returns the path of a file that libmtmd reads as the model was trained: the file's own, or
 // that of a copy, which remove removes.
-func mend(ctx context.Context, f *gguf.File) (path string, remove func(), err error) {
+func Mend(ctx context.Context, f *gguf.File) (path string, remove func(), err error) {
 	c := changes(f)
 	if c == nil {
 		return f.Path(), func() {}, nil
