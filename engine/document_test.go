@@ -42,7 +42,8 @@ func TestPagesOfADocumentHaveNamesOfTheirOwn(t *testing.T) {
 		t.Error(d.Page(1).Name)
 	}
 	if _, _, err := m.planner().Plan(t.Context(), &Image{Name: "x", Data: data, Page: 2}, Budget{},
-		&multimodal.Spent{}); !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), "no page 3") {
+		&multimodal.Spent{}); !errors.Is(err, ErrImage) ||
+		!strings.Contains(err.Error(), "no page 3") {
 		t.Error(err)
 	}
 	stopped, cancel := context.WithCancel(t.Context())

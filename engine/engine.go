@@ -6,7 +6,8 @@
 //	m, err := e.Load(ctx, engine.ModelSpec{Model: "llava.gguf", Projector: "mmproj.gguf"})
 //	picture, err := engine.ImageFile("cat.jpg")
 //	for event, err := range m.Generate(ctx, engine.Request{
-//		Messages: []engine.Message{engine.User(engine.Picture(picture), engine.Text("What is this?"))},
+//		Messages: []engine.Message{engine.User(engine.Picture(picture),
+//			engine.Text("What is this?"))},
 //	}) {
 //		if err != nil {
 //			return err

@@ -108,10 +108,12 @@ func TestTurnedPicturesArePlannedUpright(t *testing.T) {
 	if err := jpeg.Encode(&file, m, nil); err != nil {
 		t.Fatal(err)
 	}
-	exif := "\xff\xe1\x00\x22Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
+	exif := "\xff\xe1\x00\x22Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03" +
+		"\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
 	turned := append([]byte(file.Bytes()[:2:2]), append([]byte(exif), file.Bytes()[2:]...)...)
 	model, _, _ := openFamily(t, &qwen2vl)
-	plan, pictures, err := model.planner().Plan(t.Context(), &Image{Data: turned}, Budget{}, &multimodal.Spent{})
+	plan, pictures, err := model.planner().Plan(t.Context(), &Image{Data: turned}, Budget{},
+		&multimodal.Spent{})
 	if err != nil || plan.W != 200 || plan.H != 600 {
 		t.Fatalf("%+v, %v", plan, err)
 	}

@@ -49,7 +49,8 @@ type drafted struct {
 func NewDrafter(ctx context.Context, thread *Thread, lm, of *llama.Model,
 	params llama.ContextParams) (d *Drafter, err error) {
 	if lm.IsRecurrent() || lm.IsHybrid() {
-		return nil, fmt.Errorf("%w: the draft model %s is recurrent, and cannot take a wrong guess back",
+		return nil, fmt.Errorf(
+			"%w: the draft model %s is recurrent, and cannot take a wrong guess back",
 			fault.ErrMismatch, lm.Path())
 	}
 	d = &Drafter{lm: lm, seqs: map[uint64]*drafted{}}

@@ -114,10 +114,11 @@ func (r *Reader) BeginRows(ctx context.Context, rows []float32, places [][4]llam
 	}
 	from := 0
 	r.rest = func() (*llama.Stepwise, error) {
-		if err := r.own.fill(rows, places, from, min(from+pieces, len(places)), readSeq); err != nil {
+		to := min(from+pieces, len(places))
+		if err := r.own.fill(rows, places, from, to, readSeq); err != nil {
 			return nil, err
 		}
-		if from += pieces; from >= len(places) {
+		if from = to; from >= len(places) {
 			r.rest = nil
 		}
 		if err := r.own.lc.SetCausal(causal); err != nil {

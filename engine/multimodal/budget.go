@@ -80,7 +80,8 @@ func (b Budget) Plan(tower vision.Encoder, w, h int) (*vision.Plan, error) {
 }
 
 // FixedTokens returns the number of image tokens of every picture where a tower's family gives all
-// the same, so that no Budget has an effect. fixed is false where the number depends on the picture.
+// the same, so that no Budget has an effect. fixed is false where the number depends on the
+// picture.
 func FixedTokens(tower vision.Encoder) (tokens int, fixed bool) {
 	for _, size := range [][2]int{{64, 64}, {512, 512}, {3000, 2000}, {600, 1800}} {
 		p, err := tower.Plan(size[0], size[1])

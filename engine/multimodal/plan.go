@@ -51,7 +51,8 @@ func (p *Planner) Check(image *Image) error {
 	case image.IsSound() && p.Ears != nil || !image.IsSound() && p.Tower != nil:
 		return nil
 	case p.Tower == nil && p.Ears == nil:
-		return fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file", none, p.Path)
+		return fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file", none,
+			p.Path)
 	}
 	return fmt.Errorf("%w: the projector of %s has %s", none, p.Name, other)
 }

@@ -85,8 +85,8 @@ func NewDialogue(lm *llama.Model, source, projector string) (*Dialogue, error) {
 	d.text = source
 	var err error
 	if d.template, err = chat.Parse(source, d.options()); err != nil {
-		d.broken = fmt.Errorf("%w: %s: %w; give another chat template", fault.ErrModelFile, lm.Path(),
-			err)
+		d.broken = fmt.Errorf("%w: %s: %w; give another chat template", fault.ErrModelFile,
+			lm.Path(), err)
 		if d.source == "given" {
 			return nil, d.broken
 		}
@@ -121,8 +121,8 @@ func (d *Dialogue) UseGo(source, model string) {
 	d.text, d.source, d.broken = source, "ollama", nil
 	var err error
 	if d.template, err = chat.ParseGo(source, d.options()); err != nil {
-		d.broken = fmt.Errorf("%w: the template that Ollama's manifest gives %s: %w", fault.ErrModelFile,
-			model, err)
+		d.broken = fmt.Errorf("%w: the template that Ollama's manifest gives %s: %w",
+			fault.ErrModelFile, model, err)
 	}
 }
 

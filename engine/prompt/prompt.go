@@ -108,8 +108,8 @@ func (p *Prompt) CheckEmpty() error {
 	return nil
 }
 
-// CheckLength checks that a prompt leaves room for an answer, of one token at least, in a context of
-// so many cells, of a model that was trained for trained tokens. Errors wrap engine's ErrRequest
+// CheckLength checks that a prompt leaves room for an answer, of one token at least, in a context
+// of so many cells, of a model that was trained for trained tokens. Errors wrap engine's ErrRequest
 // and ErrContextLength.
 func (p *Prompt) CheckLength(cells, trained int) error {
 	if p.N < cells {

@@ -30,8 +30,8 @@ func (c *Composer) rawParts(r *Request) (list []chat.Part, err error) {
 		n, err := strconv.Atoi(r.Text[at[2]:at[3]])
 		if err != nil || n >= len(r.Images) {
 			return nil, fmt.Errorf(
-				"%w: the prompt has the marker %s, and %d pictures, which count from 0", fault.ErrRequest,
-				r.Text[at[0]:at[1]], len(r.Images))
+				"%w: the prompt has the marker %s, and %d pictures, which count from 0",
+				fault.ErrRequest, r.Text[at[0]:at[1]], len(r.Images))
 		}
 		places, marked[n] = append(places, place{at[0], at[1], n}), true
 	}
@@ -48,7 +48,8 @@ func (c *Composer) rawParts(r *Request) (list []chat.Part, err error) {
 	}
 	if end == len(r.Text) {
 		return nil, fmt.Errorf(
-			"%w: the prompt ends with a picture, after which the model cannot answer", fault.ErrRequest)
+			"%w: the prompt ends with a picture, after which the model cannot answer",
+			fault.ErrRequest)
 	}
 	return append(list, chat.Part{Text: r.Text[end:], Special: true}), nil
 }

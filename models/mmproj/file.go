@@ -38,8 +38,8 @@ func checkKind(f *gguf.File) error {
 	return nil
 }
 
-// Family names a vision tower. Behind LLaVA's projectors stands one of two families, of which CLIP has a
-// class token.
+// Family names a vision tower. Behind LLaVA's projectors stands one of two families, of which CLIP
+// has a class token.
 func Family(f *gguf.File, projector string) string {
 	_, class := f.Tensor("v.class_embd")
 	switch projector {

@@ -139,8 +139,8 @@ func checkNumbers(f *gguf.File) error {
 	case "qwen2.5vl_merger": // the others do without the key
 		width := f.ProjectorWidth()
 		if n, _ := f.Uint("clip.vision.projection_dim"); width > 0 && n != uint64(width) {
-			return fmt.Errorf("clip.vision.projection_dim is %d, and the projector makes rows of %d",
-				n, width)
+			return fmt.Errorf(
+				"clip.vision.projection_dim is %d, and the projector makes rows of %d", n, width)
 		}
 	case "pixtral":
 		width, _ := f.Uint("clip.vision.embedding_length")

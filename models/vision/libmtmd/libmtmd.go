@@ -159,7 +159,8 @@ func (e *Encoder) chooseLayout(f *gguf.File, params *mtmd.Params) (err error) {
 	e.rule, err = layout.New(f, layout.Options{Tokens: maxVariableTokens})
 	switch {
 	case e.info.Family == "clip":
-		e.info.Caution = "libmtmd computes this tower with wrong positions; the native encoder computes it as it was trained"
+		e.info.Caution = "libmtmd computes this tower with wrong positions; " +
+			"the native encoder computes it as it was trained"
 	case errors.Is(err, layout.ErrUnknown):
 		e.info.Caution = "pictures are " + layout.StandingOf(f).Text
 	}

@@ -21,14 +21,16 @@ func (o *Options) checkBoxes(in *input) error {
 	case o.boxes == "":
 		return nil
 	case suffix != ".png" && suffix != ".jpg" && suffix != ".jpeg":
-		return cli.Usagef("--boxes %s: give the name of a picture to write, as found.png or found.jpg",
-			o.boxes)
+		return cli.Usagef(
+			"--boxes %s: give the name of a picture to write, as found.png or found.jpg", o.boxes)
 	case in.chat:
 		return cli.Usagef("--boxes draws what one answer locates; give the question as an argument")
 	case in.folder != "":
-		return cli.Usagef("--boxes draws on one picture, and --jsonl asks about many; leave one out")
+		return cli.Usagef(
+			"--boxes draws on one picture, and --jsonl asks about many; leave one out")
 	case len(in.images) != 1:
-		return cli.Usagef("--boxes draws on the picture that the question is about; give one --image, of one page or frame, not %d", len(in.images))
+		return cli.Usagef("--boxes draws on the picture that the question is about; "+
+			"give one --image, of one page or frame, not %d", len(in.images))
 	}
 	folder := filepath.Dir(o.boxes)
 	if info, err := os.Stat(folder); err != nil {

@@ -241,7 +241,9 @@ func (q *Quantization) print(w *strings.Builder, dryRun bool) {
 			bytes[typ])))
 	}
 	if e := q.Error; e != nil {
-		fmt.Fprintf(w, "  image tokens: relative error %.4f, cosine %.6f in the mean and %.6f at least (%s)\n", e.Relative, e.MeanCosine, e.LowestCosine, cli.Plural(e.Pictures, "picture"))
+		fmt.Fprintf(w, "  image tokens: relative error %.4f, cosine %.6f in the mean "+
+			"and %.6f at least (%s)\n", e.Relative, e.MeanCosine, e.LowestCosine,
+			cli.Plural(e.Pictures, "picture"))
 	}
 	if q.SHA256 != "" {
 		fmt.Fprintf(w, "  sha256 %s\n", q.SHA256)
