@@ -2,11 +2,8 @@ package engine
 
 import (
 	"math"
-	"slices"
 	"testing"
 
-	"github.com/eyelet-engine/eyelet/cgo/llama"
-	"github.com/eyelet-engine/eyelet/engine/media"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
