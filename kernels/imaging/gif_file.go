@@ -40,10 +40,7 @@ const (
 
 // readGIF reads the structure of a file up to so many frames.
 func readGIF(data []byte, most int) (*gifFile, error) {
-	const (
-		extension, imageDescriptor, trailer = 0x21, 0x2c, 0x3b
-		graphicControl                      = 0xf9
-	)
+	const extension, imageDescriptor, trailer = 0x21, 0x2c, 0x3b
 	r := gifReader{rest: data}
 	head := r.take(13)
 	if head == nil {
@@ -63,31 +60,13 @@ func readGIF(data []byte, most int) (*gifFile, error) {
 		case kind[0] == trailer:
 			most = 0
 		case kind[0] == extension:
-			label := r.take(1)
-			block := r.block()
-			if label != nil && label[0] == graphicControl && len(block) >= 4 {
-				frame.disposal = block[0] >> 2 & 7
-				frame.delay = time.Duration(binary.LittleEndian.Uint16(block[1:])) * 10 *
-					time.Millisecond
-				if frame.transparent = -1; block[0]&1 != 0 {
-					frame.transparent = int(block[3])
-				}
-			}
-			for len(block) > 0 {
-				block = r.block()
-			}
+			r.extension(&frame)
 		case kind[0] == imageDescriptor:
 			d := r.take(9)
 			if d == nil {
 				break
 			}
-			at := image.Pt(int(binary.LittleEndian.Uint16(d)),
-				int(binary.LittleEndian.Uint16(d[2:])))
-			size := image.Pt(int(binary.LittleEndian.Uint16(d[4:])),
-				int(binary.LittleEndian.Uint16(d[6:])))
-			frame.rect = image.Rectangle{Min: at, Max: at.Add(size)}
-			frame.interlaced = d[8]&0x40 != 0
-			if frame.palette = r.palette(d[8]); frame.palette == nil {
+			if r.frame(d, &frame); frame.palette == nil {
 				frame.palette = f.palette
 			}
 			if bits := r.take(1); bits != nil {
@@ -113,6 +92,32 @@ func readGIF(data []byte, most int) (*gifFile, error) {
 type gifReader struct {
 	rest  []byte
 	short bool
+}
+
+// extension reads an extension block, of which one kind is about the frame that follows.
+func (r *gifReader) extension(frame *gifFrame) {
+	const graphicControl = 0xf9
+	label := r.take(1)
+	block := r.block()
+	if label != nil && label[0] == graphicControl && len(block) >= 4 {
+		frame.disposal = block[0] >> 2 & 7
+		frame.delay = time.Duration(binary.LittleEndian.Uint16(block[1:])) * 10 * time.Millisecond
+		if frame.transparent = -1; block[0]&1 != 0 {
+			frame.transparent = int(block[3])
+		}
+	}
+	for len(block) > 0 {
+		block = r.block()
+	}
+}
+
+// frame reads a frame's place and its palette, nil for that of the file, behind the descriptor.
+func (r *gifReader) frame(descriptor []byte, frame *gifFrame) {
+	number := func(at int) int { return int(binary.LittleEndian.Uint16(descriptor[at:])) }
+	at := image.Pt(number(0), number(2))
+	frame.rect = image.Rectangle{Min: at, Max: at.Add(image.Pt(number(4), number(6)))}
+	frame.interlaced = descriptor[8]&0x40 != 0
+	frame.palette = r.palette(descriptor[8])
 }
 
 func (r *gifReader) take(n int) []byte {

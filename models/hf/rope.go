@@ -51,6 +51,13 @@ func (o object) rope(theta float64, model string) Rope {
 			r.Type = "default"
 		}
 	}
+	o.scaled(&r, p)
+	return r
+}
+
+// scaled checks how positions beyond those of the training are scaled, and reads what that takes; p
+// has the positions' numbers.
+func (o object) scaled(r *Rope, p object) {
 	switch r.Type {
 	case "default":
 	case "dynamic":
@@ -77,9 +84,10 @@ func (o object) rope(theta float64, model string) Rope {
 				r.HighFreqFactor)
 		}
 	default:
-		p.fail("rope_type", "%w: positions scaled as %s; known are default, dynamic, linear, yarn and llama3", ErrUnsupported, brief(r.Type))
+		p.fail("rope_type",
+			"%w: positions scaled as %s; known are default, dynamic, linear, yarn and llama3",
+			ErrUnsupported, brief(r.Type))
 	}
-	return r
 }
 
 // partial reads how much of a head rotates, in models where that is not all of it; p has the

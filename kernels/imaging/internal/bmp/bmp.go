@@ -107,34 +107,15 @@ func readHeader(data []byte) (head header, err error) {
 		head.compression = int(field(16))
 		colours = int(min(field(32), 256))
 	}
-	behind := fileHeader + size // where the header ends
 	if head.compression == bitFields && size == os2Header {
 		return head, raster.Unsupported("Huffman coding is not supported")
 	}
 	if head.compression == jpegInside && head.bits == 24 && size == os2Header {
 		return head, raster.Unsupported("run lengths of 24 bits are not supported")
 	}
-	switch {
-	case head.compression != bitFields && head.compression != alphaBitField:
-	case size >= v2Header:
-		for i := range 3 {
-			head.masks[i] = field(40 + 4*i)
-		}
-		if size >= v3Header {
-			head.masks[3] = field(52)
-		}
-	default: // the masks follow the header
-		n := 3
-		if head.compression == alphaBitField {
-			n = 4
-		}
-		if len(data) < behind+4*n {
-			return head, io.ErrUnexpectedEOF
-		}
-		for i := range n {
-			head.masks[i] = binary.LittleEndian.Uint32(data[behind+4*i:])
-		}
-		behind += 4 * n
+	behind, err := head.readMasks(data, info)
+	if err != nil {
+		return head, err
 	}
 	if err := head.check(); err != nil {
 		return head, err
@@ -165,6 +146,35 @@ func readHeader(data []byte) (head header, err error) {
 	}
 	head.pixels = data[start:]
 	return head, nil
+}
+
+// readMasks reads the bits of each colour in a pixel, where the compression has them, and returns
+// where the header ends, theirs included.
+func (head *header) readMasks(data, info []byte) (end int, err error) {
+	end = fileHeader + len(info)
+	switch {
+	case head.compression != bitFields && head.compression != alphaBitField:
+	case len(info) >= v2Header:
+		for i := range 3 {
+			head.masks[i] = binary.LittleEndian.Uint32(info[40+4*i:])
+		}
+		if len(info) >= v3Header {
+			head.masks[3] = binary.LittleEndian.Uint32(info[52:])
+		}
+	default: // the masks follow the header
+		n := 3
+		if head.compression == alphaBitField {
+			n = 4
+		}
+		if len(data) < end+4*n {
+			return end, io.ErrUnexpectedEOF
+		}
+		for i := range n {
+			head.masks[i] = binary.LittleEndian.Uint32(data[end+4*i:])
+		}
+		end += 4 * n
+	}
+	return end, nil
 }
 
 // check refuses what is not decoded.

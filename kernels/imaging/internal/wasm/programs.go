@@ -119,34 +119,11 @@ func readHEIC(m *machine, file []byte, whole bool) (w, h int, picture image.Imag
 	if w < 1 || h < 1 || w > 1<<20 || h > 1<<20 {
 		return 0, 0, nil, ErrDamaged
 	}
-	rows, across, down := 1, 1, 1 // of a plane's bytes for each pixel; of a chroma sample
-	var ratio image.YCbCrSubsampleRatio
-	switch says[2] {
-	case heifMonochrome:
-	case heifRGB:
-		rows = 4
-	case heifYCbCr:
-		switch says[3] {
-		case heif420:
-			across, down, ratio = 2, 2, image.YCbCrSubsampleRatio420
-		case heif422:
-			across, ratio = 2, image.YCbCrSubsampleRatio422
-		case heif444:
-			ratio = image.YCbCrSubsampleRatio444
-		default:
-			return 0, 0, nil, ErrDamaged
-		}
-	default:
+	planes, ok := heifLayout(w, h, says[2], says[3])
+	if !ok {
 		return 0, 0, nil, ErrDamaged
 	}
-	stride := heifStride(w, rows)
-	size := stride * h
-	chromaStride, chroma := 0, 0
-	if says[2] == heifYCbCr {
-		chromaStride = heifStride((w+across-1)/across, 1)
-		chroma = chromaStride * ((h + down - 1) / down)
-	}
-	total := uint64(size + 2*chroma)
+	total := uint64(planes.size + 2*planes.chroma)
 	out := m.allocate(total + uint64(len(heifMark)))
 	args[2], args[8] = 0, out
 	if out == 0 || !m.write(out+total-8, heifMark[:8]) || !m.write(out+total, heifMark) ||
@@ -156,21 +133,62 @@ func readHEIC(m *machine, file []byte, whole bool) (w, h int, picture image.Imag
 		return 0, 0, nil, ErrDamaged
 	}
 	pix := m.lend(out, total)
-	r := image.Rect(0, 0, w, h)
-	switch {
-	case pix == nil:
+	if pix == nil {
 		return 0, 0, nil, ErrDamaged
-	case says[2] == heifMonochrome:
-		picture = &image.Gray{Pix: pix, Stride: stride, Rect: r}
-	case says[2] == heifYCbCr:
-		picture = &image.YCbCr{Y: pix[:size], Cb: pix[size : size+chroma], Cr: pix[size+chroma:],
-			YStride: stride, CStride: chromaStride, SubsampleRatio: ratio, Rect: r}
-	case says[4] == 1:
-		picture = &image.RGBA{Pix: pix, Stride: stride, Rect: r}
-	default:
-		picture = &image.NRGBA{Pix: pix, Stride: stride, Rect: r}
 	}
-	return w, h, picture, nil
+	return w, h, planes.picture(pix, image.Rect(0, 0, w, h), says[4] == 1), nil
+}
+
+// heifPlanes is how a picture lies in memory: a plane, and of YCbCr two of chroma behind it.
+type heifPlanes struct {
+	colours              uint32
+	stride, size         int // bytes of a row and of the plane
+	chromaStride, chroma int
+	ratio                image.YCbCrSubsampleRatio
+}
+
+// heifLayout returns the planes of a picture of w by h pixels; ok is false for colours or chroma
+// that libheif does not write.
+func heifLayout(w, h int, colours, subsampling uint32) (p heifPlanes, ok bool) {
+	pixel, across, down := 1, 1, 1 // bytes of a pixel; pixels of a chroma sample
+	switch colours {
+	case heifMonochrome:
+	case heifRGB:
+		pixel = 4
+	case heifYCbCr:
+		switch subsampling {
+		case heif420:
+			across, down, p.ratio = 2, 2, image.YCbCrSubsampleRatio420
+		case heif422:
+			across, p.ratio = 2, image.YCbCrSubsampleRatio422
+		case heif444:
+			p.ratio = image.YCbCrSubsampleRatio444
+		default:
+			return p, false
+		}
+		p.chromaStride = heifStride((w+across-1)/across, 1)
+		p.chroma = p.chromaStride * ((h + down - 1) / down)
+	default:
+		return p, false
+	}
+	p.colours, p.stride = colours, heifStride(w, pixel)
+	p.size = p.stride * h
+	return p, true
+}
+
+// picture returns the picture that planes in pix are.
+func (p *heifPlanes) picture(pix []byte, r image.Rectangle, premultiplied bool) image.Image {
+	switch {
+	case p.colours == heifMonochrome:
+		return &image.Gray{Pix: pix, Stride: p.stride, Rect: r}
+	case p.colours == heifYCbCr:
+		return &image.YCbCr{Y: pix[:p.size], Cb: pix[p.size : p.size+p.chroma],
+			Cr: pix[p.size+p.chroma:], YStride: p.stride, CStride: p.chromaStride,
+			SubsampleRatio: p.ratio, Rect: r}
+	case premultiplied:
+		return &image.RGBA{Pix: pix, Stride: p.stride, Rect: r}
+	}
+	return &image.NRGBA{Pix: pix, Stride: p.stride, Rect: r}
 }
 
 // heifStride is the length of a plane's row of w pixels of so many bytes, in bytes: 64 pixels at
