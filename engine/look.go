@@ -78,11 +78,11 @@ func (m *Model) FixedImageTokens() (tokens int, fixed bool) {
 // picture. Nothing is decoded. Its errors are those of Generate.
 func (m *Model) Frame(ctx context.Context, image *Image, budget Budget) (boxes.Frame, error) {
 	return whileOpen(ctx, m, func(ctx context.Context) (f boxes.Frame, err error) {
+		p := m.planner()
 		if m.vision == nil {
-			return f, fmt.Errorf("%w: %s was loaded without a projector; give its mmproj file",
-				ErrNoVision, m.lm.Path())
+			return f, p.Check(&Image{})
 		}
-		head, plan, err := m.planner().Look(ctx, image, budget)
+		head, plan, err := p.Look(ctx, image, budget)
 		if err != nil {
 			return f, err
 		}
