@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/eyelet-engine/eyelet/models/chat"
 )
 
 // agentTurns is a conversation in which a tool returns one picture and the user then asks about
@@ -72,15 +70,6 @@ func TestATemplateWithoutAPlaceForAPictureIsAnError(t *testing.T) {
 			User(Text("What color is it?"))}})
 	if !errors.Is(err, ErrRequest) || !strings.Contains(err.Error(), "picture") {
 		t.Errorf("a template that renders the last turn alone: %v", err)
-	}
-	for _, parts := range [][]chat.Part{
-		{{Kind: chat.KindImage, Image: 1}, {Kind: chat.KindImage, Image: 0}},
-		{{Kind: chat.KindImage, Image: 0}},
-		{{Kind: chat.KindImage, Image: 0}, {Kind: chat.KindImage, Image: 0}},
-	} {
-		if err := checkPictures(parts, 2); !errors.Is(err, ErrRequest) {
-			t.Errorf("%v: %v", parts, err)
-		}
 	}
 }
 

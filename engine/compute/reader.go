@@ -75,7 +75,7 @@ func (r *Reader) Open(cells int) error {
 // Release implements [sched.Reader].
 func (r *Reader) Release() {
 	if r.own != nil {
-		_ = r.own.own.lc.Close()
+		_ = r.own.lc.Close()
 		_ = r.own.Close()
 		r.own, r.step, r.rest = nil, nil, nil
 	}

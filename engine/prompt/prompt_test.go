@@ -1,12 +1,15 @@
 package prompt
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/engine/media"
+	"github.com/eyelet-engine/eyelet/models/chat"
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
@@ -31,5 +34,17 @@ func TestRowsOfAPictureSharePositions(t *testing.T) {
 	if q, _ := p.Items(&kv.Pictures{}); !slices.Equal(q.Pos, []llama.Pos{0, 1, 2, 3, 4, 5, 6}) ||
 		q.Next != 7 || len(q.Whole) != 0 {
 		t.Errorf("one position a token: %+v", q)
+	}
+}
+
+func TestPicturesAreThoseOfTheConversationInOrder(t *testing.T) {
+	for _, parts := range [][]chat.Part{
+		{{Kind: chat.KindImage, Image: 1}, {Kind: chat.KindImage, Image: 0}},
+		{{Kind: chat.KindImage, Image: 0}},
+		{{Kind: chat.KindImage, Image: 0}, {Kind: chat.KindImage, Image: 0}},
+	} {
+		if err := checkPictures(parts, 2); !errors.Is(err, fault.ErrRequest) {
+			t.Errorf("%v: %v", parts, err)
+		}
 	}
 }

@@ -14,10 +14,10 @@ import (
 // maxWidened is the most elements of a tensor that is widened, far above any table of positions.
 const maxWidened = 1 << 27
 
-// wrongType tells a tensor of a type over which libggml aborts the process: it adds, multiplies and
+// WrongType tells a tensor of a type over which libggml aborts the process: it adds, multiplies and
 // joins vectors and tables in float32 alone, takes convolutions' weights in float32 and float16,
 // and turns no quantized matrix round, as libmtmd does Gemma 3's.
-func wrongType(projector string, t *gguf.Tensor) bool {
+func WrongType(projector string, t *gguf.Tensor) bool {
 	if t.Type == gguf.F32 {
 		return false
 	}
@@ -42,7 +42,7 @@ func wrongType(projector string, t *gguf.Tensor) bool {
 func wrongTypes(f *gguf.File) (list []*gguf.Tensor) {
 	projector := f.ProjectorKind()
 	for _, t := range f.Tensors() {
-		if wrongType(projector, t) {
+		if WrongType(projector, t) {
 			list = append(list, t)
 		}
 	}

@@ -11,8 +11,10 @@ import (
 
 	"github.com/x448/float16"
 
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/layout/layouttest"
+	"github.com/eyelet-engine/eyelet/models/mmproj"
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
@@ -54,6 +56,35 @@ func halve(t *testing.T, from, to string, pick func(x *gguf.Tensor) gguf.Type) (
 		t.Fatal(err)
 	}
 	return n
+}
+
+// widen copies a projector with one tensor in float32.
+func widen(t *testing.T, f *gguf.File, to, name string) {
+	t.Helper()
+	if err := ggml.Load(); err != nil {
+		t.Fatal(err)
+	}
+	w := gguf.NewWriter(f.Architecture())
+	for _, kv := range f.Keys() {
+		w.Set(kv.Key, kv.Value)
+	}
+	for _, x := range f.Tensors() {
+		typ, data := x.Type, x.Data()
+		if x.Name == name {
+			values := make([]float32, x.Elements())
+			if err := ggml.Dequantize(ggml.Type(x.Type), x.Data(), values); err != nil {
+				t.Fatal(err)
+			}
+			typ, data = gguf.F32, nil
+			for _, v := range values {
+				data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
+			}
+		}
+		w.AddTensor(x.Name, typ, x.Dims, data)
+	}
+	if err := w.WriteFile(to); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // rowsOf opens a projector and encodes a small picture.
@@ -107,7 +138,7 @@ func TestTensorsOfTypesThatLibmtmdCannotComputeWithAreWidened(t *testing.T) {
 				if y.Type = gguf.F16; strings.HasPrefix(x.Name, "v.patch_embd.weight") {
 					y.Type = gguf.BF16
 				}
-				if wrongType(kind, &y) {
+				if mmproj.WrongType(kind, &y) {
 					return y.Type
 				}
 				return x.Type
@@ -144,14 +175,7 @@ func TestPositionsOfOtherTypesAreComputedAlike(t *testing.T) {
 			if x, ok := f.Tensor("v.position_embd.weight"); !ok || x.Type == gguf.F32 {
 				t.Fatalf("positions: %+v", x)
 			}
-			c := change{widen: map[string]bool{"v.position_embd.weight": true}}
-			path, err := c.copy(t.Context(), f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Rename(path, wide); err != nil {
-				t.Fatal(err)
-			}
+			widen(t, f, wide, "v.position_embd.weight")
 			if got, want := rowsOf(t, from), rowsOf(t, wide); !slices.Equal(got, want) {
 				t.Error("other rows")
 			}
