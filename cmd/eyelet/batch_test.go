@@ -25,7 +25,7 @@ func TestABatchOfAFolder(t *testing.T) {
 		"out.jsonl.failures.jsonl")
 	type line struct {
 		Image, Text, Question, Model, Finish string
-		Error                                string
+		Error, Code                          string
 	}
 	read := func(path string) (list []line) {
 		for text := range strings.Lines(readFile(t, path)) {
@@ -44,7 +44,7 @@ func TestABatchOfAFolder(t *testing.T) {
 	}
 	failures := out + ".failures.jsonl"
 	if bad := read(failures); len(bad) != 1 || bad[0].Image != "2-broken.PNG" ||
-		bad[0].Error == "" {
+		bad[0].Error == "" || bad[0].Code != "bad_picture" {
 		t.Errorf("%+v", bad)
 	}
 	eyelet(t, "batch", dir, "-o", out, "--prompt", "Another question?").mustFail(t, 3,
@@ -66,6 +66,9 @@ func TestABatchOfAFolder(t *testing.T) {
 		}
 	}
 	eyelet(t, args...).mustFail(t, 3, "is there already", "--force")
+	nowhere := filepath.Join(t.TempDir(), "none", "out.jsonl")
+	eyelet(t, "batch", dir, "-o", nowhere, "--prompt", background).mustFail(t, 3,
+		"there is no folder")
 }
 
 // Linux takes any bytes for a name, and what a batch remembers is JSON.

@@ -57,12 +57,21 @@ func (s *Server) Answer(ctx context.Context, t batch.Task) (*batch.Response, *ba
 		return nil, &batch.Fault{Code: "server_error",
 			Message: "the endpoint answered with something else than JSON"}
 	}
-	return &batch.Response{Status: w.status, RequestID: rec.id, Body: answer}, nil
+	response := &batch.Response{Status: w.status, RequestID: rec.id, Body: answer}
+	if w.picture && len(pictures) > 0 { // a file of the task, as one that cannot be opened
+		_, text := (&batch.Result{Response: response}).Reason()
+		return nil, &batch.Fault{Code: badPicture, Message: text}
+	}
+	return response, nil
 }
+
+// badPicture is the code of a task with a picture file that is none, or is damaged.
+const badPicture = "bad_picture"
 
 // perform lets the routes answer a request that came by no connection.
 func (s *Server) perform(w *taskWriter, r *http.Request) {
 	fail := func(err error) {
+		w.picture = errors.Is(err, engine.ErrImage)
 		if w.status == 0 {
 			_ = s.fail(w, r, failure.Of(r.Context(), err)) // into memory
 		}
@@ -91,7 +100,7 @@ func (s *Server) taskPictures(ctx context.Context,
 			if ctx.Err() != nil {
 				return nil, &batch.Fault{Code: "interrupted", Message: ctx.Err().Error()}
 			}
-			return nil, &batch.Fault{Code: "bad_picture", Message: failure.Text(err)}
+			return nil, &batch.Fault{Code: badPicture, Message: failure.Text(err)}
 		}
 		pictures[batch.PictureAddress(i)] = image
 	}
@@ -118,6 +127,8 @@ type taskWriter struct {
 	status int
 	body   bytes.Buffer
 	over   bool
+	// picture says that the answer is an error about a picture
+	picture bool
 }
 
 func (w *taskWriter) Header() http.Header { return w.header }

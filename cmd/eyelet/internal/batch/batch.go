@@ -224,12 +224,15 @@ func (o *batchOptions) check(cmd *cobra.Command, args []string) (err error) {
 	return o.checkInputs(cmd.Context(), args)
 }
 
-// checkOutput refuses an output that would replace what the batch reads.
+// checkOutput refuses an output that has no folder, or would replace what the batch reads.
 func (o *batchOptions) checkOutput(args []string) error {
+	if o.output == "" {
+		return nil
+	}
 	info, err := os.Stat(o.output)
 	switch {
 	case err != nil:
-		return nil // there is none, or making it says what is wrong
+		return cli.CheckOutput(o.output, "the answers")
 	case info.IsDir():
 		return cli.Inputf("-o %s is a folder; name a file", o.output)
 	case !info.Mode().IsRegular():
