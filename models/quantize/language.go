@@ -182,7 +182,12 @@ func explain(f *gguf.File, p llama.QuantizeParams, err error) error {
 	}
 	for _, t := range p.TensorTypes {
 		if _, bad := regexp.Compile(t.Pattern); bad != nil && err != nil {
-			return fmt.Errorf("quantize: %w: the pattern %q: %w", ErrOptions, t.Pattern, err)
+			said := err.Error()
+			if _, reason, ok := strings.Cut(said, "failed to quantize: "); ok {
+				said = reason
+			}
+			return fmt.Errorf("quantize: %w: the pattern %q is none: %s", ErrOptions, t.Pattern,
+				said)
 		}
 	}
 	return err

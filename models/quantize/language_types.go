@@ -3,6 +3,7 @@ package quantize
 import (
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
@@ -130,13 +131,30 @@ func (p *Plan) checkLanguage(params llama.QuantizeParams) error {
 		if !wantsImportance(t, params.Type) || len(params.Imatrix[t.source()]) > 0 {
 			continue
 		}
-		if len(params.Imatrix) == 0 {
-			return fmt.Errorf("quantize: %s: %w: %v needs an importance matrix: collect one and give it", t.Name, ErrOptions, t.To)
+		whose, mixture := "", params.Type.String()
+		if _, ruled := typeOverride(params, t.Name); !ruled && !strings.HasPrefix(mixture,
+			t.To.String()+" ") {
+			whose = fmt.Sprintf(" (the mixture %s stores it so)", mixture)
 		}
-		return fmt.Errorf("quantize: %s: %w: %v needs an importance matrix, and the one given knows nothing of this tensor: collect it from more text and pictures, or give it another type",
-			t.Name, ErrOptions, t.To)
+		if len(params.Imatrix) == 0 {
+			return fmt.Errorf("quantize: %s: %w: %v needs an importance matrix%s: collect one and give it", t.Name, ErrOptions, t.To, whose)
+		}
+		return fmt.Errorf("quantize: %s: %w: %v needs an importance matrix%s, and the one given knows nothing of this tensor: collect it from more text and pictures, or give it another type",
+			t.Name, ErrOptions, t.To, whose)
 	}
 	return nil
+}
+
+// Unweighted lists the tensors that become fewer bits without an importance matrix, which knows
+// nothing of them. The embedding and the output, of which it seldom does, are left out.
+func (p *Plan) Unweighted(imatrix map[string][]float32) (names []string) {
+	for _, t := range p.Tensors {
+		if t.To != t.From && t.To.BlockSize() > 1 && t.Name != embeddingTensor &&
+			t.Name != outputTensor && len(imatrix[t.source()]) == 0 {
+			names = append(names, t.Name)
+		}
+	}
+	return names
 }
 
 // wantsImportance reports whether a tensor can be quantized so only by an importance matrix:

@@ -137,7 +137,7 @@ func TestTypesThatNeedAnImportanceMatrixAreRefusedByName(t *testing.T) {
 	}{
 		"IQ3_XXS": {llama.QuantizeParams{Type: mixture(t, "IQ3_XXS")}, "blk.0.attn_"},
 		"IQ3_XS": {llama.QuantizeParams{Type: mixture(t, "IQ3_XS")},
-			"IQ3_XXS needs an importance matrix"},
+			"IQ3_XXS needs an importance matrix (the mixture IQ3_XS"},
 		"Q2_K_S": {llama.QuantizeParams{Type: mixture(t, "Q2_K_S")},
 			"needs an importance matrix"},
 		"a rule": {llama.QuantizeParams{Type: q8,
@@ -200,5 +200,22 @@ func TestRulesThatContradictEachOtherAreFound(t *testing.T) {
 	if len(list) != 1 || list[0].Tensor != "blk.0.attn_v.weight" || strings.Join(list[0].Rules,
 		" ") != "attn=q8_0 attn_v=q5_0" {
 		t.Errorf("%+v", list)
+	}
+}
+
+func TestTensorsThatAnImportanceMatrixLacksAreListed(t *testing.T) {
+	f := writeLanguage(t, 256, false)
+	some := map[string][]float32{"blk.0.attn_q.weight": slices.Repeat([]float32{1}, 256)}
+	plan, err := PlanLanguage(t.Context(), f,
+		llama.QuantizeParams{Type: mixture(t, "Q4_K_M"), Imatrix: some})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := plan.Unweighted(some)
+	if !slices.Contains(names, "blk.0.ffn_up.weight") ||
+		slices.Contains(names, "blk.0.attn_q.weight") ||
+		slices.Contains(names, "blk.0.attn_norm.weight") ||
+		slices.Contains(names, embeddingTensor) {
+		t.Errorf("%v", names)
 	}
 }

@@ -312,6 +312,7 @@ func (o *quantizeOptions) language(cmd *cobra.Command, f *gguf.File, q *Quantiza
 		return err
 	}
 	o.warnOverlaps(cmd.ErrOrStderr(), f, p.TensorTypes)
+	o.warnUnweighted(cmd.ErrOrStderr(), plan.Unweighted(p.Imatrix))
 	name := strings.ToUpper(o.typ)
 	if !p.Copy { // perhaps a number, or short for another
 		name = nameOf(p.Type)
@@ -340,6 +341,17 @@ func (o *quantizeOptions) warnOverlaps(stderr io.Writer, f *gguf.File, rules []l
 	}
 	fmt.Fprintf(stderr, "warning: several --tensor rules match %d tensors; the last rule counts (for llama-quantize it is the first): %s by %s\n",
 		len(list), cli.Printable(list[0].Tensor), cli.Printable(strings.Join(list[0].Rules, ", ")))
+}
+
+// warnUnweighted tells of tensors that the importance matrix lacks, unless they were left out by
+// name.
+func (o *quantizeOptions) warnUnweighted(stderr io.Writer, names []string) {
+	if o.imatrix == "" || len(names) == 0 || o.quiet ||
+		len(o.includeWeights)+len(o.excludeWeights) > 0 {
+		return
+	}
+	fmt.Fprintf(stderr, "warning: %s knows nothing of %s, as %s: stored as without it\n",
+		cli.Printable(o.imatrix), cli.Plural(len(names), "tensor"), cli.Printable(names[0]))
 }
 
 func (o *quantizeOptions) languageParams(f *gguf.File) (p llama.QuantizeParams, err error) {
