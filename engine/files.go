@@ -21,11 +21,30 @@ func CheckFile(path string) error {
 	}
 	defer f.Close()
 	if f.Architecture() != "clip" {
-		_, err := checkLanguageModel(path)
-		return err
+		if _, err := checkLanguageModel(path); err != nil {
+			return err
+		}
+		if err := checkTokens(f); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
+		}
+		return nil
 	}
 	if err := checkEpsilons(f); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
+	}
+	return nil
+}
+
+// checkTokens wants each token of a vocabulary to have a text of its own, which libllama asserts;
+// it gives empty ones names. A load does without: libllama has the same table in hand.
+func checkTokens(f *gguf.File) error {
+	tokens, _ := f.Strings("tokenizer.ggml.tokens")
+	first := make(map[string]int, len(tokens))
+	for i, text := range tokens {
+		if k, twice := first[text]; twice && text != "" {
+			return fmt.Errorf("the tokens %d and %d of its vocabulary are both %.80q", k, i, text)
+		}
+		first[text] = i
 	}
 	return nil
 }

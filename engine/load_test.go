@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -200,6 +201,39 @@ func TestLoadingCanBeCancelled(t *testing.T) {
 	}})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestTwoTokensOfOneText are what libllama ends at: the error names them.
+func TestTwoTokensOfOneText(t *testing.T) {
+	raw, err := os.ReadFile(seedModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	star := []byte("\x07\x00\x00\x00\x00\x00\x00\x00▁star")
+	pink := bytes.Replace(star, []byte("star"), []byte("pink"), 1)
+	if bytes.Count(raw, star) != 1 || bytes.Count(raw, pink) != 1 {
+		t.Fatal("the built-in model's vocabulary is another")
+	}
+	path := filepath.Join(t.TempDir(), "model.gguf")
+	if err := os.WriteFile(path, bytes.Replace(raw, star, pink, 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for what, err := range map[string]error{
+		"the check": CheckFile(path),
+		"the load": func() error {
+			_, err := e.Load(t.Context(), ModelSpec{Model: path})
+			return err
+		}(),
+	} {
+		if !errors.Is(err, ErrModelFile) || !strings.Contains(err.Error(), `are both "▁pink"`) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 

@@ -176,6 +176,9 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) (err error) {
 		case errors.Is(err, llama.ErrDeviceFull):
 			return fmt.Errorf("%w: %w", ErrModel, err)
 		}
+		if bad := CheckFile(spec.Model); bad != nil { // what libllama names by a line of its source
+			return bad
+		}
 		return fmt.Errorf("%w: %w", ErrModelFile, err)
 	}
 	if err := checkRotation(m.lm); err != nil {

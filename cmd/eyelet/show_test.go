@@ -214,6 +214,8 @@ func TestShowRefusesWhatRunRefuses(t *testing.T) {
 			"llama.rope.dimension_count": uint32(3)}),
 		write("tower.gguf", "clip",
 			map[string]any{"clip.vision.attention.layer_norm_epsilon": float32(-1)}),
+		write("tokens.gguf", "llama", map[string]any{"llama.embedding_length": uint32(8),
+			"tokenizer.ggml.tokens": []string{"a", "", "b", "a"}}),
 	} {
 		code, out, errs := command(t, "show", path)
 		if code != 3 || !strings.Contains(out, "Format") ||
@@ -229,6 +231,8 @@ func TestShowRefusesWhatRunRefuses(t *testing.T) {
 	for _, path := range []string{
 		sums["good"],
 		write("adapter.gguf", "llama", map[string]any{"general.type": "adapter"}),
+		write("unnamed.gguf", "llama", map[string]any{"llama.embedding_length": uint32(8),
+			"tokenizer.ggml.tokens": []string{"a", "", "b", ""}}),
 	} {
 		if code, _, errs := command(t, "show", path); code != 0 {
 			t.Errorf("%s: exit code %d, %q", path, code, errs)
