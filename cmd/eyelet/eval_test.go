@@ -67,7 +67,8 @@ func TestEvalScoresAPublicSetAndComparesRuns(t *testing.T) {
 	}
 	o = eyelet(t, "eval", "compare", out, out)
 	if o.code != 0 || !strings.Contains(o.stdout, "no difference beyond chance") ||
-		!strings.Contains(o.stdout, "6 questions of both, 100.0 % answered alike") {
+		!strings.Contains(o.stdout, "B  "+out+" (eyelet-builtin)\n6 questions of both, 100.0 % "+
+			"answered alike") {
 		t.Errorf("%+v", o)
 	}
 	var c bench.AnswerComparison

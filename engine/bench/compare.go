@@ -96,7 +96,8 @@ func Compare(a, b *Results) *Comparison {
 		if key := x.QualityKey(); !seen[key] {
 			seen[key] = true
 			c.cell = key
-			c.exact("size of the files", float64(a.Bytes(x)), float64(b.Bytes(y)), 0)
+			c.exact("size of the files, MiB", float64(a.Bytes(x))/mebibyte,
+				float64(b.Bytes(y))/mebibyte, 0)
 			c.qualities(a.Quality(x), b.Quality(y))
 		}
 	}
@@ -144,8 +145,11 @@ func (c *comparer) speeds(a, b *Speed) {
 		spread := c.spreads[f.name]
 		c.decide(f.name, x.Mean, y.Mean, spread.chanceOf(x, y), jitter, f.moreIsBetter)
 	}
-	c.exact("peak memory", float64(a.PeakBytes), float64(b.PeakBytes), jitter)
+	c.exact("peak memory, MiB", float64(a.PeakBytes)/mebibyte, float64(b.PeakBytes)/mebibyte,
+		jitter)
 }
+
+const mebibyte = 1 << 20
 
 // samplesOf are those of all cells that were measured, each once.
 func samplesOf(r *Results, f speedFigure) (list []*Sample) {

@@ -101,7 +101,7 @@ func TestCompareTellsNoiseFromChanges(t *testing.T) {
 		}
 		got = append(got, sign+x.Figure+" of "+x.Cell)
 	}
-	want := "+tg128, tokens/s of a | f16 | threads 2 | batch 512; -peak memory of b | f16 | threads 2 | batch 512; -size of the files of b | f16; -KL divergence over the text of b | f16"
+	want := "+tg128, tokens/s of a | f16 | threads 2 | batch 512; -peak memory, MiB of b | f16 | threads 2 | batch 512; -size of the files, MiB of b | f16; -KL divergence over the text of b | f16"
 	if s := strings.Join(got, "; "); s != want {
 		t.Errorf("%s\nwant %s", s, want)
 	}

@@ -245,6 +245,10 @@ func benchParameters(n int64) string {
 	return fmt.Sprintf("%.2f B", float64(n)/1e9)
 }
 
+// benchCell keeps a name from ending its cell. Else it stands as llama-bench prints it, which
+// escapes nothing.
+var benchCell = strings.NewReplacer("|", `\|`, "\n", " ")
+
 func benchMarkdown(w io.Writer, r *bench.Results, tests []benchTest) {
 	fmt.Fprintln(w, "| model                          |       size |     params | backend    | threads | type_k | n_ubatch |            test |                  t/s |")
 	fmt.Fprintln(w, "| ------------------------------ | ---------: | ---------: | ---------- | ------: | -----: | -------: | --------------: | -------------------: |")
@@ -254,7 +258,7 @@ func benchMarkdown(w io.Writer, r *bench.Results, tests []benchTest) {
 			f[field.name] = field
 		}
 		fmt.Fprintf(w, "| %-30s | %10s | %10s | %-10s | %7v | %6v | %8v | %15s | %20s |\n",
-			markdownText(t.label(f)), benchSize(f["model_size"].value.(int64)),
+			benchCell.Replace(t.label(f)), benchSize(f["model_size"].value.(int64)),
 			benchParameters(f["model_n_params"].value.(int64)),
 			f["backends"].value, f["n_threads"].value, f["type_k"].value, f["n_ubatch"].value,
 			t.name, fmt.Sprintf("%.2f ± %.2f", t.sample.Mean, t.sample.StdDev))

@@ -33,6 +33,7 @@ func theirs(t *testing.T, format string) string {
 func ours(t *testing.T, format string) string {
 	t.Helper()
 	r := results(2)
+	r.Cells[0].Speed.ModelType = "llama 1B Q4_K - Medium"
 	r.Cells[1].Speed.TokensOf = r.Cells[0].Name()
 	var b bytes.Buffer
 	if err := LlamaBench(&b, r, format); err != nil {
@@ -109,7 +110,8 @@ func TestSpeedsThatCellsShareAreWrittenOnce(t *testing.T) {
 		t.Errorf("%v", x)
 	}
 	if md := ours(t, "md"); strings.Count(md, "\n") != 2+10+2 ||
-		!strings.Contains(md, "100.00 ± 10.00") {
+		!strings.Contains(md, "100.00 ± 10.00") ||
+		!strings.Contains(md, "\n| llama 1B Q4_K - Medium ") {
 		t.Error(md)
 	}
 	if LlamaBench(&bytes.Buffer{}, results(0), "xml") == nil {

@@ -189,7 +189,8 @@ func (v *view) advice() (list []string) {
 	for _, p := range v.picks() {
 		var files []string
 		for _, f := range p.Files {
-			files = append(files, strings.ToLower(f.Name[:1])+f.Name[1:]+" "+f.Value)
+			name := strings.Replace(strings.ToLower(f.Name), "kv", "KV", 1)
+			files = append(files, name+" "+f.Value)
 		}
 		list = append(list, fmt.Sprintf("%s in 4 GB of memory: %s: %s.",
 			p.For, strings.Join(files, ", "), strings.Join(p.Reasons, "; ")))

@@ -34,7 +34,7 @@ func newEvalCompareCommand() *cobra.Command {
 				return err
 			}
 			return cli.Print(cmd, cli.BoolFlag(cmd, "json"), c, func(w *strings.Builder) {
-				printAnswers(w, c)
+				printAnswers(w, c, args[0], args[1])
 			})
 		},
 	}
@@ -42,9 +42,11 @@ func newEvalCompareCommand() *cobra.Command {
 	return cmd
 }
 
-// printAnswers writes the comparison as a table, scores in percent.
-func printAnswers(b *strings.Builder, c *bench.AnswerComparison) {
-	fmt.Fprintf(b, "A  %s\nB  %s\n", cli.Printable(c.A.Model), cli.Printable(c.B.Model))
+// printAnswers writes the comparison as a table, scores in percent. The files tell two
+// quantizations apart, whose models have one name.
+func printAnswers(b *strings.Builder, c *bench.AnswerComparison, fileA, fileB string) {
+	fmt.Fprintf(b, "A  %s (%s)\nB  %s (%s)\n", cli.Printable(fileA), cli.Printable(c.A.Model),
+		cli.Printable(fileB), cli.Printable(c.B.Model))
 	fmt.Fprintf(b, "%s of both, %.1f %% answered alike", cli.Plural(c.Shared, "question"),
 		100*c.Same.Mean)
 	if c.OnlyA+c.OnlyB > 0 {
