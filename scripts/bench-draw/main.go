@@ -269,6 +269,8 @@ func (b *bench) besideThreads(ctx context.Context, threads int) error {
 		fmt.Printf("an answer %s: %.0f ms a token (%.2f times alone), the longest gap %.0f ms\n",
 			c.what, median, median/stats.Median(gaps[0]), slices.Max(gaps[i]))
 	}
+	fmt.Printf("a token beside a picture takes %.2f of the time beside sd-cli as another program\n",
+		stats.Median(gaps[1])/stats.Median(gaps[2]))
 	return nil
 }
 
