@@ -106,7 +106,7 @@ func TestWorkersCarryOutABatch(t *testing.T) {
 		"address already in use")
 	// Paths are refused where the worker was given no folder.
 	o := eyelet(t, "batch", dir, "-o", out, "--prompt", background, "--nats", s.url(), "--by-path",
-		"--force", "-q")
+		"--force", "-q", "--retry", "1")
 	o.mustFail(t, 3, "2 of 2 could not be answered (the first: a.png: the worker",
 		".failures.jsonl says why; the same command")
 	if text := readFile(t, out+".failures.jsonl"); !strings.Contains(text, "--folder") {

@@ -233,6 +233,34 @@ func TestPathsOutsideTheFoldersAreRefused(t *testing.T) {
 	}
 }
 
+// TestAWorkerWithoutTheFolderLeavesJobsToOthers has one that refuses far sooner than the other
+// answers.
+func TestAWorkerWithoutTheFolderLeavesJobsToOthers(t *testing.T) {
+	if os.Getenv("EYELET_SLOW") == "" {
+		t.Skip("set EYELET_SLOW=1: jobs are given back for seconds")
+	}
+	q := embedded(t, t.TempDir(), func(o *EmbedOptions) { o.AckWait = time.Minute })
+	dir := t.TempDir()
+	work(t, q, echo, func(o *WorkerOptions) { o.Name, o.Folders = "blind", nil })
+	work(t, q, func(ctx context.Context, task Task) (*Response, *Fault) {
+		time.Sleep(50 * time.Millisecond)
+		return echo(ctx, task)
+	}, func(o *WorkerOptions) { o.Folders = []string{dir} })
+	const n = 100
+	count, err := q.Submit(t.Context(), Submission{Batch: "b", Resolve: isToy, ByPath: true,
+		Items: func(yield func(Item, error) bool) {
+			for it, err := range numbered(n) {
+				it.Pictures = []Source{{Name: "p", Path: filepath.Join(dir, it.ID), Page: -1}}
+				if !yield(it, err) {
+					return
+				}
+			}
+		}})
+	if err != nil || count.OK != n {
+		t.Errorf("%+v, %v", count, err)
+	}
+}
+
 // A store that is full refuses one message, and the batch goes on.
 func TestAFullStoreFailsItemsAlone(t *testing.T) {
 	dir, q := t.TempDir(), embedded(t, t.TempDir(), func(o *EmbedOptions) { o.Room = 3 << 20 })

@@ -87,3 +87,6 @@ func Serve(ctx context.Context, o ServeOptions, ready func(address string)) erro
 func Absent(err error) bool {
 	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout)
 }
+
+// Refused reports whether an error of Connect says that the server does not know whoever connects.
+func Refused(err error) bool { return errors.Is(err, nats.ErrAuthorization) }

@@ -93,7 +93,8 @@ func refused(t *testing.T, address string, o ConnectOptions, want string) {
 		_ = q.Close()
 		t.Fatalf("connected with %+v", o)
 	}
-	if !strings.Contains(err.Error(), want) || Absent(err) {
+	if !strings.Contains(err.Error(), want) || Absent(err) ||
+		Refused(err) != (want == "Authorization") {
 		t.Errorf("%v; want %q", err, want)
 	}
 }

@@ -347,6 +347,15 @@ func (w *Worker) work(ctx context.Context, m jetstream.Msg, model Model, wait ch
 			return
 		}
 		r.Error = &Fault{"bad_picture", err.Error()}
+	} else if errors.Is(err, errForeign) {
+		if meta.NumDelivered <= uint64(foreignTries*(max(j.Tries, 1)-1)) {
+			w.tell(errors.New(r.Error.Message))
+			w.leave(m.Nak)
+			w.signs.end(m)
+			w.rest(ctx)
+			return
+		}
+		err = nil // but a fault
 	} else if err != nil {
 		r.Error = &Fault{"queue", err.Error()}
 	}
@@ -361,6 +370,22 @@ func (w *Worker) work(ctx context.Context, m jetstream.Msg, model Model, wait ch
 	ended := make(chan struct{})
 	w.results <- &jobResult{m: m, job: j, stored: r, ended: ended}
 	<-ended
+}
+
+// errForeign marks a job whose pictures this worker may not read. Another worker may.
+var errForeign = errors.New("batch: a picture lies in no folder of the worker")
+
+// foreignTries is how often, for each further try of a job, it is given back by workers that may
+// not read its pictures: all that are idle may get it before one that may.
+const foreignTries = 6
+
+// rest holds a place for longer than idle workers take to look for jobs: one that gives jobs back
+// would else have the most of them.
+func (w *Worker) rest(ctx context.Context) {
+	select {
+	case <-time.After(2 * idlePause):
+	case <-ctx.Done():
+	}
 }
 
 // passes reports whether a response is a failure that can pass.
@@ -388,7 +413,7 @@ func (j *job) check(subject string) error {
 }
 
 // answer fetches what a job needs and has it carried out when there is a place. An error is one of
-// the queue.
+// the queue, or errForeign, with a fault.
 func (w *Worker) answer(ctx context.Context, j job, model Model,
 	at *place) (*Response, *Fault, error) {
 	t := Task{Batch: j.Batch, ID: j.ID, URL: j.URL, Model: model, Body: j.Body}
@@ -409,7 +434,7 @@ func (w *Worker) answer(ctx context.Context, j job, model Model,
 			}
 		case !w.mayRead(p.Path):
 			return nil, &Fault{"bad_picture",
-				fmt.Sprintf("%s: the worker %s reads no pictures from there; start it with --folder, or submit without --by-path", p.Name, w.Name)}, nil
+				fmt.Sprintf("%s: the worker %s reads no pictures from there; start it with --folder, or submit without --by-path", p.Name, w.Name)}, errForeign
 		}
 		t.Pictures = append(t.Pictures, f)
 	}

@@ -304,6 +304,9 @@ func remedyFor(err error) string {
 	switch {
 	case batch.Absent(err):
 		return `check the address of --nats, or start "eyelet queue" or nats-server there`
+	case batch.Refused(err):
+		return "give user and password in the address of --nats, as nats://user:password@queue, " +
+			"or --nats-creds, --nats-nkey or --nats-cert"
 	case errors.Is(err, atomicfile.ErrNotRegular):
 		return "name another"
 	case errors.Is(err, llama.ErrNoRoom):
