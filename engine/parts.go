@@ -73,6 +73,7 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 	m.decoder = compute.NewDecoder(m.lc)
 	if !m.engine.steady {
 		m.decoder.Pace = cores.NewPace(m.engine.threads)
+		m.decoder.Pace.Keep(cores.NewPromise(m.lm.PromisedToken), m.lm.DoubtPromise)
 	}
 	cfg := sched.Config{
 		Decoder: m.decoder, Cache: m.cache, Pictures: m.pictures, Encoder: m.jobs, Disk: m.disk,

@@ -1,6 +1,7 @@
 #include "accel.h"
 
 #include <gguf.h>
+#include <string.h>
 
 bool eyelet_accel_find(ggml_backend_reg_t reg, eyelet_accel *f) {
 #define FIND(name) \
@@ -17,15 +18,20 @@ bool eyelet_accel_find(ggml_backend_reg_t reg, eyelet_accel *f) {
          f->path_name;
 }
 
-bool eyelet_weight_bytes(const char *path, int64_t bytes[GGML_TYPE_COUNT]) {
+bool eyelet_count_weights(const char *path, eyelet_weights *w) {
   struct gguf_init_params params = {.no_alloc = true, .ctx = NULL};
   struct gguf_context *file = gguf_init_from_file(path, params);
   if (file == NULL) return false;
   for (int64_t i = 0; i < gguf_get_n_tensors(file); i++) {
     enum ggml_type type = gguf_get_tensor_type(file, i);
     const int64_t *ne = gguf_get_tensor_ne(file, i);
+    const char *name = gguf_get_tensor_name(file, i);
     if (type < 0 || type >= GGML_TYPE_COUNT || ne[1] <= 1) continue;
-    bytes[type] += (int64_t)gguf_get_tensor_size(file, i);
+    const int64_t bytes = (int64_t)gguf_get_tensor_size(file, i);
+    w->bytes[type] += bytes;
+    if (ne[2] > 1) w->experts = true;
+    if (strcmp(name, "output.weight") == 0) w->output = true;
+    if (strcmp(name, "token_embd.weight") == 0) w->table[type] = bytes;
   }
   gguf_free(file);
   return true;

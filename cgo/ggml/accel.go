@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 )
@@ -41,6 +42,8 @@ type accelerator struct {
 	threads      int                  // 0 for all cores
 	cache        uint64               // bytes of weights that may be kept
 	calibrations map[int]*calibration // by number of threads
+	recheck      *recheck             // nil unless one is under way
+	due          atomic.Int64         // when one is to begin, in Unix nanoseconds; 0 for never
 }
 
 var accel accelerator

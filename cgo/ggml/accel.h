@@ -61,8 +61,15 @@ static inline const char *eyelet_accel_call_path_name(const eyelet_accel *f, int
   return f->path_name(path);
 }
 
-// eyelet_weight_bytes adds the bytes of the matrices in a GGUF file to bytes, by type. False if the
-// file cannot be read.
-bool eyelet_weight_bytes(const char *path, int64_t bytes[GGML_TYPE_COUNT]);
+// The matrices of a model's files.
+typedef struct {
+  int64_t bytes[GGML_TYPE_COUNT];  // by type
+  int64_t table[GGML_TYPE_COUNT];  // of them, the table of tokens' embeddings
+  bool output;   // logits have a matrix of their own
+  bool experts;  // there are some of which a token takes a part
+} eyelet_weights;
+
+// eyelet_count_weights adds the matrices in a GGUF file to w. False if the file cannot be read.
+bool eyelet_count_weights(const char *path, eyelet_weights *w);
 
 #endif

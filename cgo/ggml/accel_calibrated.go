@@ -11,6 +11,8 @@ type Calibrated struct {
 	Type    Type
 	When    time.Time
 	Busy    bool // the machine did something else meanwhile; it is measured again after a while
+	Doubted bool // tokens were seen to take another time; it is measured again, too
+	Looks   int  // how often that was done
 	Choices []Choice
 }
 
@@ -39,7 +41,8 @@ func CalibratedTypes(threads int) []Calibrated {
 		if !ok {
 			continue
 		}
-		c := Calibrated{Type: t, When: m.When, Busy: m.Times.busy()}
+		c := Calibrated{Type: t, When: m.When, Busy: m.Times.busy(), Doubted: m.Doubted,
+			Looks: m.Looks}
 		for _, step := range measuredSteps {
 			path := m.Times.choice(step)
 			choice := Choice{Rows: 1 << step, Path: accel.pathName(path), Of: 1, AtMost: 1}
@@ -72,8 +75,9 @@ func Calibrate(threads int, types ...Type) error {
 			continue
 		}
 		if times, ok := accel.measure(t, c.Key.Threads); ok {
-			c.Types[t.String()] = measured{times, time.Now()}
+			c.Types[t.String()] = measured{Times: times, When: time.Now()}
 		}
 	}
+	accel.noteDue()
 	return c.save()
 }

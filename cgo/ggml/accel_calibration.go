@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -31,7 +30,7 @@ const (
 	measureSteps = C.eyelet_accel_steps
 	rounds       = C.eyelet_accel_rounds
 
-	measureWidth = 2048 // of a row that is measured
+	measureWidth = C.eyelet_accel_measured_width // of a row of weights
 
 	// The least bytes of matrices of a type that are worth a measurement. Smaller models are done
 	// before it would pay, and get what was measured for others, or the plugin's defaults.
@@ -43,14 +42,19 @@ const (
 // kernels/accel/choice.h).
 var measuredSteps = []int{0, 1, 2, 3, 4, 5, 6, 7}
 
-// timing is the nanoseconds of products of 1, 2, 4 … 128 rows by each path, in rounds in which all
-// paths took turns; 0 where a path cannot run them or nothing was measured.
+// timing is the nanoseconds that a row of the weights takes in products of 1, 2, 4 … 128 rows by
+// each path, in rounds in which all paths took turns; 0 where a path cannot run them or nothing was
+// measured.
 type timing [measureSteps][rounds][C.eyelet_accel_paths]float64
 
 // measured is what was found for a type of weights.
 type measured struct {
 	Times timing    `json:"times"`
 	When  time.Time `json:"when"`
+	// Doubted says that decoding took another time than this had it.
+	Doubted bool `json:"doubted,omitempty"`
+	// Looks is how often it was measured again since it was first doubted, or the machine busy.
+	Looks int `json:"looks,omitempty"`
 }
 
 // calibration is what was measured on one machine with one number of threads. It is the document of
@@ -61,7 +65,7 @@ type calibration struct {
 }
 
 // calibrationVersion changes with the way of measuring. Files of another are dropped.
-const calibrationVersion = 4
+const calibrationVersion = 5
 
 // calibrationKey is what the measurements depend on. The file is named by its hash.
 type calibrationKey struct {
@@ -81,8 +85,11 @@ const (
 	// quiet is how many times the fastest round the last but one may take on a machine that does
 	// nothing else.
 	quiet = 1.3
-	// again is how old a measurement of a busy machine must be before it is repeated.
-	again = 5 * time.Minute
+	// again is how old a measurement must be that is doubted, or of a busy machine, before it is
+	// repeated for the first time. It doubles each time that this leaves the reason standing, so
+	// that nothing is measured over and over, rarest times.
+	again  = 5 * time.Minute
+	rarest = 8
 )
 
 // typical returns the median of a path's rounds, 0 if it was not timed in all of them.
@@ -189,9 +196,24 @@ func (t *timing) path(step int, repacked, readable bool) int {
 	return pathRepacked
 }
 
-// current tells whether a measurement is good enough: one of a busy machine is repeated after a
-// while.
-func (m *measured) current() bool { return !m.Times.busy() || time.Since(m.When) < again }
+// due returns when a measurement is to be repeated; false where it is good enough.
+func (m *measured) due() (time.Time, bool) {
+	if !m.Doubted && !m.Times.busy() {
+		return time.Time{}, false
+	}
+	return m.When.Add(again << min(max(m.Looks, 0), rarest)), true
+}
+
+// current tells whether a measurement is good enough for now.
+func (m *measured) current(now time.Time) bool {
+	due, wanted := m.due()
+	return !wanted || now.Before(due)
+}
+
+// next returns what takes the place of a measurement that was repeated.
+func (m *measured) next(times timing, now time.Time) measured {
+	return measured{Times: times, When: now, Looks: m.Looks + 1}
+}
 
 // PrepareAccelerator makes the accelerator ready for the weights of GGUF files: it decides for each
 // of their types from how many rows of activations on products are taken, and how they are
@@ -227,32 +249,39 @@ func PrepareAcceleratorFor(threads int, weights map[Type]int64) (plain bool) {
 		if !known && n < leastToMeasure {
 			continue
 		}
-		if !known || !m.current() && n >= leastToMeasure {
+		if now := time.Now(); !known || !m.current(now) && n >= leastToMeasure {
 			times, ok := accel.measure(t, c.Key.Threads)
 			if !ok && !known {
 				continue
 			}
-			if ok {
-				m = measured{times, time.Now()}
-				c.Types[t.String()], fresh = m, true
+			switch {
+			case ok && known:
+				m = m.next(times, now)
+			case ok:
+				m = measured{Times: times, When: now}
 			}
+			c.Types[t.String()], fresh = m, fresh || ok
 		}
-		times := m.Times
-		found[t] = times
-		for step := range measureSteps {
-			C.eyelet_accel_call_set_choice(&accel.f, C.int(t), C.int(step), false,
-				C.int(times.choice(step)))
-			C.eyelet_accel_call_set_choice(&accel.f, C.int(t), C.int(step), true,
-				C.int(times.choiceRepacked(step)))
-		}
+		found[t] = m.Times
+		accel.choose(t, &m.Times)
 		readable[t] = bool(C.eyelet_accel_call_reads_repacked(&accel.f, C.int(t)))
 	}
+	accel.noteDue()
 	if fresh {
-		if err := c.save(); err != nil {
-			emit(slog.LevelInfo, "the accelerator's measurements are not kept: "+err.Error())
-		}
+		c.keep()
 	}
 	return !accel.disabled && plainIsBest(weights, found, readable)
+}
+
+// choose has products with weights of a type computed by what was measured, in graphs that are laid
+// out from now on. accel.mu is held.
+func (a *accelerator) choose(t Type, times *timing) {
+	for step := range measureSteps {
+		C.eyelet_accel_call_set_choice(&a.f, C.int(t), C.int(step), false,
+			C.int(times.choice(step)))
+		C.eyelet_accel_call_set_choice(&a.f, C.int(t), C.int(step), true,
+			C.int(times.choiceRepacked(step)))
+	}
 }
 
 // plainIsBest compares the time of decoding (one row) and of prompts (64 and 128 rows) with all
@@ -297,25 +326,37 @@ func plainIsBest(weights map[Type]int64, times map[Type]timing, readable map[Typ
 
 // weightBytes returns the bytes of the matrices in GGUF files by type; false if one cannot be read.
 func weightBytes(files []string) (map[Type]int64, bool) {
-	var bytes [C.GGML_TYPE_COUNT]C.int64_t
+	w, ok := countWeights(files)
+	if !ok {
+		return nil, false
+	}
+	return byType(func(t Type) int64 { return int64(w.bytes[t]) }), true
+}
+
+func countWeights(files []string) (w C.eyelet_weights, ok bool) {
 	for _, file := range files {
 		if CheckFile(file) != nil {
-			return nil, false
+			return w, false
 		}
 		cpath := C.CString(file)
-		ok := C.eyelet_weight_bytes(cpath, &bytes[0])
+		ok := C.eyelet_count_weights(cpath, &w)
 		C.free(unsafe.Pointer(cpath))
 		if !ok {
-			return nil, false
+			return w, false
 		}
 	}
+	return w, true
+}
+
+// byType collects what there is of each known type.
+func byType(bytes func(Type) int64) map[Type]int64 {
 	weights := map[Type]int64{}
-	for i, n := range bytes {
-		if t := Type(i); n > 0 && t.Known() {
-			weights[t] = int64(n)
+	for t := range Type(C.GGML_TYPE_COUNT) {
+		if n := bytes(t); n > 0 && t.Known() {
+			weights[t] = n
 		}
 	}
-	return weights, true
+	return weights
 }
 
 // calibration returns that of a number of threads: from memory, or the cache, or a new one.
@@ -352,24 +393,38 @@ func (a *accelerator) key(threads int) calibrationKey {
 	return key
 }
 
-// measure times a type on an OS thread that ends with it: libgomp keeps a team of workers for each
-// thread that ever computed. accel.mu is held.
+// measure times a type. accel.mu is held.
 func (a *accelerator) measure(t Type, threads int) (times timing, ok bool) {
+	for _, step := range measuredSteps {
+		if !a.measureStep(t, step, threads, &times) {
+			return times, false
+		}
+	}
+	return times, times.sane()
+}
+
+// measureStep times products of 2^step rows on an OS thread that ends with it: libgomp keeps a team
+// of workers for each thread that ever computed. accel.mu is held.
+func (a *accelerator) measureStep(t Type, step, threads int, times *timing) (ok bool) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
-		for _, step := range measuredSteps {
-			ok = bool(C.eyelet_accel_call_measure(&a.f, C.int(t), C.int(step), C.int(threads),
-				(*[C.eyelet_accel_paths]C.double)(unsafe.Pointer(&times[step][0]))))
-			if !ok {
-				return
-			}
-		}
-		ok = times.sane()
+		ok = bool(C.eyelet_accel_call_measure(&a.f, C.int(t), C.int(step), C.int(threads),
+			(*[C.eyelet_accel_paths]C.double)(unsafe.Pointer(&times[step][0]))))
 	}()
 	<-done
-	return times, ok
+	row, err := t.RowSize(measureWidth)
+	if !ok || err != nil {
+		return false
+	}
+	rows := float64(C.eyelet_accel_measured_rows(C.int(step), C.int64_t(row)))
+	for round := range times[step] {
+		for path := range times[step][round] {
+			times[step][round][path] /= rows
+		}
+	}
+	return true
 }
 
 func hashOfFile(path string) string {

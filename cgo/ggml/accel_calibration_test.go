@@ -88,11 +88,11 @@ func TestAMeasurementOfABusyMachineIsRepeated(t *testing.T) {
 		m    measured
 		want bool
 	}{
-		{"quiet, old", measured{clear, time.Now().Add(-1000 * time.Hour)}, true},
-		{"busy, fresh", measured{disturbed(clear), time.Now()}, true},
-		{"busy, a while ago", measured{disturbed(clear), time.Now().Add(-2 * again)}, false},
+		{"quiet, old", measured{Times: clear, When: time.Now().Add(-1000 * time.Hour)}, true},
+		{"busy, fresh", measured{Times: disturbed(clear), When: time.Now()}, true},
+		{"busy, a while ago", measured{Times: disturbed(clear), When: time.Now().Add(-2 * again)}, false},
 	} {
-		if got := test.m.current(); got != test.want {
+		if got := test.m.current(time.Now()); got != test.want {
 			t.Errorf("%s: good enough: %v", test.name, got)
 		}
 	}
@@ -229,10 +229,11 @@ func TestDamagedCalibrationCountsAsNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, damaged := range map[string]string{
-		"empty":            "",
-		"cut off":          string(text[:len(text)/2]),
-		"of another key":   strings.Replace(string(text), "one", "two", 1),
-		"without types":    `{"key":{"version":2,"cpu":"one","isa":"","backend":"","ggml":"","library":"","threads":2}}`,
+		"empty":          "",
+		"cut off":        string(text[:len(text)/2]),
+		"of another key": strings.Replace(string(text), "one", "two", 1),
+		"without types": `{"key":{"version":5,"cpu":"one","isa":"","backend":"","ggml":"",` +
+			`"library":"","threads":2}}`,
 		"with a negative":  strings.Replace(string(text), "1000000,", "-1,", 1),
 		"with no number":   strings.Replace(string(text), "1000000,", "1e999,", 1),
 		"with a zero":      strings.Replace(string(text), "1000000,", "0,", 1),
@@ -253,16 +254,4 @@ func TestDamagedCalibrationCountsAsNone(t *testing.T) {
 	if c := readCalibration(key); len(c.Types) != 1 {
 		t.Errorf("after a save: %+v", c)
 	}
-}
-
-func TestMeasurementsAreSane(t *testing.T) {
-	mustHaveAccelerator(t)
-	accel.mu.Lock()
-	times, ok := accel.measure(F16, 2)
-	accel.mu.Unlock()
-	if !ok || !times.sane() {
-		t.Fatalf("measured %v, %v", times, ok)
-	}
-	t.Logf("128 rows take %.0f ns, 8 rows %.0f", times.typical(7, pathGGML),
-		times.typical(3, pathGGML))
 }

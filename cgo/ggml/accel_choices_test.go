@@ -15,7 +15,7 @@ func TestChoicesAreThoseOfTheMeasurements(t *testing.T) {
 	accel.mu.Lock()
 	types := accel.calibration(0).Types
 	before, known := types[kind]
-	types[kind] = measured{timingOf(1, 0.5, 0, 0, 0, 0.9), time.Now()}
+	types[kind] = measured{Times: timingOf(1, 0.5, 0, 0, 0, 0.9), When: time.Now()}
 	accel.mu.Unlock()
 	defer func() {
 		accel.mu.Lock()

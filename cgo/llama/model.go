@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
@@ -87,6 +88,8 @@ type Model struct {
 	path  string
 	vocab Vocab
 	only  bool          // vocabulary only
+	plain bool          // weights lie as in the file
+	reads *ggml.Weights // nil where devices compute, or files do not tell
 	gpus  []ggml.Device // that compute with some of its layers or all
 	mixed bool          // the CPU computes with some layers, too
 	fault atomic.Pointer[error]
@@ -171,7 +174,11 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 		return nil, full(gpus, logged.Wrap(fmt.Errorf("llama: cannot load %s", path)))
 	}
 	logged.Stop()
-	m := &Model{c: out, path: path, only: params.VocabOnly, gpus: gpus, mixed: mixed}
+	m := &Model{c: out, path: path, only: params.VocabOnly, gpus: gpus, mixed: mixed,
+		plain: !bool(p.use_extra_bufts)}
+	if !params.VocabOnly && len(gpus) == 0 {
+		m.reads = ggml.CountWeights(files...)
+	}
 	m.vocab = Vocab{model: m, c: C.llama_model_get_vocab(out)}
 	m.vocab.n = int(C.llama_vocab_n_tokens(m.vocab.c))
 	return m, nil
@@ -229,6 +236,18 @@ func (m *Model) orLost(err error, exception string) error {
 	ggml.NoteLoss(m.gpus, exception)
 	return cmp.Or(lostDevice(m.gpus), err)
 }
+
+// TokenBytes is how many bytes of the weights a token reads: not the table of embeddings, of which
+// it takes a row; 0 where a token takes some of several experts, or devices compute.
+func (m *Model) TokenBytes() int64 { return m.reads.TokenBytes() }
+
+// PromisedToken is how long the products of a token take by what the accelerator has measured; 0
+// where that is not known.
+func (m *Model) PromisedToken() time.Duration { return m.reads.PromisedToken(m.plain) }
+
+// DoubtPromise says that tokens take another time than PromisedToken has it: the accelerator is to
+// measure anew.
+func (m *Model) DoubtPromise() { m.reads.Doubt() }
 
 // OnCPU reports whether the CPU computes with all of the weights.
 func (m *Model) OnCPU() bool { return len(m.gpus) == 0 }

@@ -56,7 +56,9 @@ func (d *Decoder) Decode(ctx context.Context, entries []sched.Entry) error {
 	}
 	start := time.Now()
 	err := d.lc.Decode(ctx, d.tokens)
-	d.Pace.Computed(len(entries), time.Since(start))
+	if len(entries) > 0 {
+		d.Pace.Computed(len(entries), int(entries[0].Pos), time.Since(start))
+	}
 	return err
 }
 

@@ -13,15 +13,17 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 )
 
 // Thread is an OS thread that makes compute calls, for all engines and models of the process.
 type Thread struct {
-	jobs chan func() // never closed: who comes late finds quit closed
-	quit chan struct{}
-	done chan struct{}
+	jobs    chan func() // never closed: who comes late finds quit closed
+	quit    chan struct{}
+	done    chan struct{}
+	recheck *recheck // nil for a thread that measures nothing
 }
 
 // shared is what all engines of the process share.
@@ -33,8 +35,9 @@ var shared struct {
 	encoding      atomic.Bool // the second thread holds cpu
 }
 
-func newThread() *Thread {
-	t := &Thread{jobs: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}
+func newThread(r *recheck) *Thread {
+	t := &Thread{jobs: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}),
+		recheck: r}
 	go t.loop()
 	return t
 }
@@ -46,7 +49,7 @@ func Acquire() *Thread {
 	defer shared.mu.Unlock()
 	shared.users++
 	if shared.thread == nil {
-		shared.thread = newThread()
+		shared.thread = newThread(newRecheck())
 	}
 	return shared.thread
 }
@@ -72,7 +75,7 @@ func Release() {
 func RunTower(step func()) {
 	shared.mu.Lock()
 	if shared.tower == nil {
-		shared.tower = newThread()
+		shared.tower = newThread(nil)
 	}
 	t := shared.tower
 	shared.mu.Unlock()
@@ -92,13 +95,31 @@ func (t *Thread) loop() {
 	runtime.LockOSThread()
 	defer close(t.done)
 	for {
+		var pause <-chan time.Time // never ends where there is nothing to measure
+		if d, wanted := t.recheck.wait(time.Now()); wanted {
+			pause = time.After(d)
+		}
 		select {
 		case job := <-t.jobs:
+			t.recheck.interrupted()
 			job()
+		case <-pause:
+			t.measure()
 		case <-t.quit:
 			return
 		}
 	}
+}
+
+// measure goes on with what is measured in pauses, of which there is none while a tower computes on
+// the second thread.
+func (t *Thread) measure() {
+	if !shared.cpu.TryLock() {
+		t.recheck.interrupted()
+		return
+	}
+	defer shared.cpu.Unlock()
+	t.recheck.tick(time.Now())
 }
 
 // Do runs f, which may compute on the CPU, on the thread and waits for it. It gives up only while f

@@ -10,7 +10,7 @@ import (
 
 func TestTheComputeThreadAfterItsEnd(t *testing.T) {
 	// Not the one of the process, which other tests use.
-	th := newThread()
+	th := newThread(nil)
 	if err := th.Do(context.Background(), func() error { return nil }); err != nil {
 		t.Error(err)
 	}

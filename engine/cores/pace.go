@@ -80,10 +80,12 @@ func (p *pacer) next(w window) int {
 // computed. It belongs to the compute thread. A nil Pace leaves the number alone.
 type Pace struct {
 	pacer
-	watch func() (busy, bool)
-	last  busy
-	spent time.Duration // on steps in this window
-	steps float64       // of one row
+	watch   func() (busy, bool)
+	last    busy
+	spent   time.Duration // on steps in this window
+	steps   float64       // of one row
+	promise *Promise      // nil for none
+	broken  func()
 }
 
 // busy is the time for which cores were busy, since the machine was started.
@@ -93,8 +95,33 @@ type busy struct {
 	others time.Duration // by other programs, those of low priority counted little
 }
 
+// othersSince returns how many cores others used since an earlier time.
+func (b busy) othersSince(earlier busy) float64 {
+	return max((b.others-earlier.others).Seconds(), 0) / b.at.Sub(earlier.at).Seconds()
+}
+
+// Watch tells how much of the machine others use. The zero value has seen nothing.
+type Watch struct{ last busy }
+
+// Others returns how many cores others used since it was last called; false for the first time, and
+// on systems that do not tell.
+func (w *Watch) Others() (cores float64, ok bool) {
+	seen, ok := watchCores()
+	if ok && !w.last.at.IsZero() {
+		cores = seen.othersSince(w.last)
+	} else {
+		ok = false
+	}
+	w.last = seen
+	return cores, ok
+}
+
 // NewPace begins with the most threads that there are.
 func NewPace(most int) *Pace { return &Pace{pacer: *newPacer(most), watch: watchCores} }
+
+// Keep compares the time of tokens with a promise, and calls broken, on the compute thread, each
+// time that some seconds of them show it broken.
+func (p *Pace) Keep(promise *Promise, broken func()) { p.promise, p.broken = promise, broken }
 
 // Threads is how many threads are to compute a decode of so many entries; 0 of a nil Pace.
 func (p *Pace) Threads(entries int) int {
@@ -107,10 +134,14 @@ func (p *Pace) Threads(entries int) int {
 	return p.threads
 }
 
-// Computed tells of a step that has been computed, and decides anew where the window is over.
-func (p *Pace) Computed(entries int, took time.Duration) {
-	if p == nil || p.most < 2 || entries > AnswerRows {
+// Computed tells of a step that has been computed, whose first entry stands at a position, and
+// decides anew where the window is over.
+func (p *Pace) Computed(entries, position int, took time.Duration) {
+	if p == nil || p.most < 2 && p.promise == nil || entries > AnswerRows {
 		return
+	}
+	if entries == 1 && p.threads == p.most {
+		p.promise.token(position, took)
 	}
 	p.spent += took
 	p.steps += 1 + float64(entries-1)/2
@@ -124,12 +155,12 @@ func (p *Pace) Computed(entries int, took time.Duration) {
 		return
 	}
 	if age <= paceStale && p.steps > 0 {
-		seconds := seen.at.Sub(p.last.at).Seconds()
-		p.next(window{
-			cores: float64(seen.cores), others: max((seen.others-p.last.others).Seconds(), 0) /
-				seconds,
-			step: time.Duration(float64(p.spent) / p.steps),
-		})
+		others := seen.othersSince(p.last)
+		p.next(window{cores: float64(seen.cores), others: others,
+			step: time.Duration(float64(p.spent) / p.steps)})
+		if p.promise.broken(others) {
+			p.broken()
+		}
 	}
 	p.last, p.spent, p.steps = seen, 0, 0
 }

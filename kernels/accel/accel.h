@@ -41,6 +41,16 @@ enum {
   eyelet_accel_starved = 100 // in the place of a path: any, computed as when memory is short
 };
 
+// What a measurement multiplies with: rows of so many numbers, so many rows. Products of few rows
+// are bound by reading the weights: those must not fit into the third cache of common processors,
+// and must lie in large pages if those of a model do (cgo/ggml/pages_linux.c). More rows get fewer
+// weights, so that no measurement takes long.
+enum { eyelet_accel_measured_width = 2048, eyelet_accel_measured_bytes = 40 << 20 };
+static inline int64_t eyelet_accel_measured_rows(int step, int64_t row_bytes) {
+  if (step < 4) return eyelet_accel_measured_bytes / row_bytes / 16 * 16;
+  return step == 4 ? 8192 : step == 5 ? 4096 : 1024;
+}
+
 // "eyelet_accel_set_threads": the size of the team, from the next graph on. libllama sets it
 // through "ggml_backend_set_n_threads" for each of its contexts; libmtmd does not know of the
 // accelerator.

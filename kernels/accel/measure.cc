@@ -21,17 +21,7 @@ static_assert(eyelet_accel_paths == paths + 1 && eyelet_accel_steps == row_steps
               "accel.h and product.h disagree");
 
 // The width of a row, a multiple of every block size.
-constexpr int64_t width = 2048;
-
-// Products of few rows are bound by reading the weights: those must not fit into the third cache of
-// common processors, and must lie in large pages if those of a model do (cgo/ggml/pages_linux.c).
-// More rows get fewer weights, so that no measurement takes long.
-constexpr int64_t bytes_of_few = 40 << 20;
-
-int64_t weight_rows(ggml_type type, int step) {
-  if (step < 4) return bytes_of_few / ggml_row_size(type, width) / 16 * 16;
-  return step == 4 ? 8192 : step == 5 ? 4096 : 1024;
-}
+constexpr int64_t width = eyelet_accel_measured_width;
 
 // A path that took more than this many times what the fastest took, in each of the first trials
 // rounds, is not timed again. One round would not do: another program may have had the processor
@@ -161,7 +151,8 @@ bool measure(int number, int step, int threads,
       ggml_blck_size(type) <= 0 || width % ggml_blck_size(type) != 0 ||
       !can_run(Path::onednn_f32, type, Layout::rows, 1, width))
     return false;
-  const int64_t m = int64_t{1} << step, n = weight_rows(type, step);
+  const int64_t m = int64_t{1} << step,
+                n = eyelet_accel_measured_rows(step, ggml_row_size(type, width));
   Weights w;
   if (!w.make(type, n)) return false;
   std::vector<float> x(m * width), y(m * n);

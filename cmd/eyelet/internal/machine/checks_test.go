@@ -21,6 +21,12 @@ func TestCalibrationText(t *testing.T) {
 		"q4_K: integers from 16 rows (at 128 rows 0.42 of ggml's time, at most 0.45), 3 h ago"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	m.Doubted = true
+	if got := calibrationText(m, now); !strings.HasSuffix(got,
+		", 3 h ago, doubted since tokens take another time") {
+		t.Errorf("got %q", got)
+	}
+	m.Doubted = false
 	m.Choices, m.Busy, m.When = m.Choices[:1], true, now.Add(-time.Second)
 	if got, want := calibrationText(m, now), "q4_K: ggml, moments ago, on a busy machine"; got !=
 		want {

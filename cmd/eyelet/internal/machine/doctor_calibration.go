@@ -10,9 +10,13 @@ import (
 
 // CalibratedType is what the accelerator's choices for weights of a type rest on.
 type CalibratedType struct {
-	Type    string             `json:"type"`
-	When    time.Time          `json:"when"`
-	Busy    bool               `json:"busy"` // the machine did something else meanwhile
+	Type string    `json:"type"`
+	When time.Time `json:"when"`
+	Busy bool      `json:"busy"` // the machine did something else meanwhile
+	// tokens were seen to take another time than this had it, and it is to be measured again
+	Doubted bool `json:"doubted"`
+	// how often it was measured again because of the one or the other
+	Looks   int                `json:"looks"`
 	Choices []CalibratedChoice `json:"choices"`
 }
 
@@ -48,18 +52,20 @@ func (d *Diagnosis) checkCalibration() {
 		}
 	}
 	c := Check{Name: "calibrate", Status: "ok",
-		Detail: "nothing measured yet; that happens when a model of some size is first loaded, or with --calibrate"}
+		Detail: "nothing measured yet; that happens when a model of some size is first loaded, or " +
+			"with --calibrate"}
 	var parts []string
 	for _, m := range ggml.CalibratedTypes(0) {
-		entry := CalibratedType{Type: m.Type.String(), When: m.When, Busy: m.Busy}
+		entry := CalibratedType{Type: m.Type.String(), When: m.When, Busy: m.Busy,
+			Doubted: m.Doubted, Looks: m.Looks}
 		for _, choice := range m.Choices {
 			entry.Choices = append(entry.Choices, CalibratedChoice(choice))
 		}
 		d.Calibration = append(d.Calibration, entry)
 		parts = append(parts, calibrationText(m, time.Now()))
-		if m.Busy {
-			c.Status, c.Remedy =
-				"note", "some of it was measured while the machine was busy, and will be again; eyelet doctor --calibrate does it now"
+		if m.Busy || m.Doubted {
+			c.Status, c.Remedy = "note", "some of it was measured while the machine was busy, or tokens "+
+				"take another time, and it will be measured again; eyelet doctor --calibrate does it now"
 		}
 	}
 	if len(parts) > 0 {
@@ -93,6 +99,9 @@ func calibrationText(m ggml.Calibrated, now time.Time) string {
 	text += ", " + ageText(now.Sub(m.When)) + " ago"
 	if m.Busy {
 		text += ", on a busy machine"
+	}
+	if m.Doubted {
+		text += ", doubted since tokens take another time"
 	}
 	return text
 }
