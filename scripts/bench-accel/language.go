@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -113,7 +114,8 @@ func ours(ctx context.Context, path string, o *options, found results) error {
 		took := time.Since(start)
 		n := ggml.ReadAcceleratorCounters(true)
 		x := found[i]
-		x.perToken = 2 * float64(m.NParams())
+		x.bytes = float64(cmp.Or(uint64(m.TokenBytes()), m.Size()))
+		x.perToken = 2 * float64(m.NParams()) * x.bytes / float64(m.Size())
 		x.ours, x.bar = append(x.ours, float64(t.n)/took.Seconds()), t.bar(m.Description())
 		limit := o.int8
 		if strings.HasSuffix(m.Description(), "F16") { // BF16 too

@@ -3,9 +3,12 @@
 // context, nothing sampled), and towers in libmtmd against libmtmd without it.
 //
 //	eval "$(scripts/env)"
-//	go run ./scripts/bench-accel -mmproj build/synth/mmproj-1b-f16.gguf build/synth/llama-1b-f16.gguf build/synth/llama-1b-q4_k_m.gguf
+//	go run ./scripts/bench-accel -mmproj build/synth/mmproj-1b-f16.gguf \
+//	  build/synth/llama-1b-f16.gguf build/synth/llama-1b-q4_k_m.gguf
 //
-// With -chart, a line chart of the rates over the rows of prompts is written (SVG, PNG or PDF):
+// With -chart, a line chart of the rates over the rows of prompts is written (SVG, PNG or PDF), a
+// plot a model: ours, llama-bench's and the machine's limit, which is a plain loop's rate of
+// reading memory, and oneDNN's rate of products of 8-bit integers:
 //
 //	go run ./scripts/bench-accel -tests pp1,pp2,pp4,pp8,pp16,pp32,pp64,pp128,pp256,pp512 \
 //	  -chart rows.svg build/synth/llama-1b-q4_k_m.gguf build/synth/llama-1b-q8_0.gguf
@@ -24,6 +27,7 @@ import (
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/isa"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/bench"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
@@ -38,6 +42,7 @@ type options struct {
 	chart           string // file to write
 
 	bf16, int8 float64 // GFLOP/s of oneDNN's own products
+	read       float64 // bytes a second that a plain loop reads; for a chart alone
 }
 
 // measureOneDNN finds what the processor can do in products like those of the models.
@@ -51,7 +56,19 @@ func (o *options) measureOneDNN(ctx context.Context) (err error) {
 	}
 	fmt.Printf("oneDNN's own product of %d x %d x %d: bfloat16 %.0f GFLOP/s, 8-bit integers %.0f\n",
 		s.M, s.N, s.K, o.bf16, o.int8)
+	if o.chart != "" {
+		if o.read, err = readRate(o.threads, 10); err != nil {
+			return err
+		}
+		fmt.Printf("a plain loop reads %.1f GB/s\n", o.read/1e9)
+	}
 	return nil
+}
+
+// limitsOf are those of a model whose tokens read so many bytes of weights, and take so many
+// operations.
+func (o *options) limitsOf(r *result) limits {
+	return limits{read: o.read / r.bytes, most: 1e9 * o.int8 / r.perToken}
 }
 
 func main() {
@@ -93,7 +110,8 @@ func run(o *options, names, mmproj, lm string, models []string) (err error) {
 		return err
 	}
 	var short []string
-	lines := newChart(o.threads)
+	level, _ := isa.Chosen() // Init has checked it
+	lines := newChart(fmt.Sprintf("%d threads, %v", o.threads, level))
 	for _, path := range models {
 		results, err := benchModel(ctx, path, o)
 		if err != nil {
@@ -103,7 +121,7 @@ func run(o *options, names, mmproj, lm string, models []string) (err error) {
 		if o.chart == "" {
 			continue
 		}
-		if err := lines.add(path, o.tests, results, 1e9*o.int8/results[0].perToken); err != nil {
+		if err := lines.add(path, o.tests, results, o.limitsOf(results[0])); err != nil {
 			return err
 		}
 	}
@@ -134,7 +152,8 @@ type result struct {
 	ours, theirs []float64
 	bar          float64 // 0 if there is none
 	note         string
-	perToken     float64 // operations of a token: two for each of the model's numbers
+	perToken     float64 // operations of a token: two for each of the numbers that it reads
+	bytes        float64 // of weights that a token reads
 }
 
 // noteBest keeps the note of the fastest turn.
