@@ -7,6 +7,9 @@
 //	go run ./scripts/synth -shape 1b -type Q4_K_M           # build/synth/llama-1b-q4_k_m.gguf
 //	go run ./scripts/synth -shape 1b -mmproj                # build/synth/mmproj-1b-f16.gguf
 //	go run ./scripts/synth -tower qwen2.5-vl-3b             # build/synth/mmproj-qwen2.5-vl-3b-f16.gguf
+//	go run ./scripts/synth -mmproj -outliers 5              # mmproj-1b-outliers-f16.gguf there: the
+//	                                                        # same function, through states of which
+//	                                                        # some channels are 2^5 times as large
 //	go run ./scripts/synth -shape 1b -reads gemma3-4b       # llama-1b-gemma3-4b-q4_k_m.gguf and
 //	                                                        # mmproj-1b-gemma3-4b-f16.gguf there
 //
@@ -38,6 +41,8 @@ func main() {
 	fileType := flag.String("type", "Q4_K_M",
 		"mixture of tensor types of the language model, or F16")
 	mmproj := flag.Bool("mmproj", false, "write the vision tower and projector instead, in F16")
+	outliers := flag.Int("outliers", 0,
+		"with -mmproj: multiply a few channels of what layers read by 2 to the power of this")
 	draw := flag.Bool("draw", false,
 		"write a model that makes pictures instead: the shapes of Stable Diffusion 1.5, in F16")
 	family := flag.String("tower", "",
@@ -53,6 +58,10 @@ func main() {
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "synth: unexpected argument %q\n", flag.Arg(0))
+		os.Exit(2)
+	}
+	if *outliers < 0 || *outliers > 8 || *outliers > 0 && !*mmproj {
+		fmt.Fprintln(os.Stderr, "synth: -outliers is 0 to 8, with -mmproj")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -74,7 +83,7 @@ func main() {
 	case *family != "":
 		err = runFamily(ctx, *family, 0, *seed, *out)
 	default:
-		err = run(ctx, *shape, *fileType, *mmproj, "", *seed, *tokenizer, *out)
+		err = run(ctx, *shape, *fileType, *mmproj, *outliers, "", *seed, *tokenizer, *out)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "synth:", err)
@@ -87,7 +96,7 @@ func runPair(ctx context.Context, shape, fileType, family string, seed uint64,
 	tokenizer string) error {
 	name := shape + "-" + family
 	model := fmt.Sprintf("llama-%s-%s.gguf", name, strings.ToLower(fileType))
-	if err := run(ctx, shape, fileType, false, family, seed, tokenizer,
+	if err := run(ctx, shape, fileType, false, 0, family, seed, tokenizer,
 		filepath.Join("build", "synth", model)); err != nil {
 		return err
 	}
@@ -97,8 +106,8 @@ func runPair(ctx context.Context, shape, fileType, family string, seed uint64,
 
 // run writes a language model, which reads pictures of the family reads if that is not "", or the
 // tower of its shape.
-func run(ctx context.Context, shapeName, fileType string, mmproj bool, reads string, seed uint64,
-	tokenizer, out string) error {
+func run(ctx context.Context, shapeName, fileType string, mmproj bool, outliers int, reads string,
+	seed uint64, tokenizer, out string) error {
 	s, ok := shapes[shapeName]
 	if !ok {
 		return fmt.Errorf("unknown shape %q; give %s", shapeName, strings.Join(shapeNames(),
@@ -114,12 +123,15 @@ func run(ctx context.Context, shapeName, fileType string, mmproj bool, reads str
 		if mmproj {
 			name = fmt.Sprintf("mmproj-%s-f16.gguf", shapeName)
 		}
+		if outliers > 0 {
+			name = fmt.Sprintf("mmproj-%s-outliers-f16.gguf", shapeName)
+		}
 		out = filepath.Join("build", "synth", name)
 	}
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
 		return err
 	}
-	weights := &weights{seed: seed, ctx: ctx}
+	weights := &weights{seed: seed, outliers: outliers, ctx: ctx}
 	start := time.Now()
 	var err error
 	switch {

@@ -192,15 +192,21 @@ func tower(s shape, weights *weights) *gguf.Writer {
 	} else {
 		norm("v.pre_ln")
 	}
+	reader := func(name string, in, out int) {
+		weights.reader(w, name+".weight", 1, in, out)
+		weights.zeros(w, name+".bias", out)
+	}
 	for i := range s.towerLayers {
 		block := fmt.Sprintf("v.blk.%d.", i)
-		norm(block + "ln1")
-		norm(block + "ln2")
-		linear(block+"attn_q", 1, d, d)
-		linear(block+"attn_k", 1, d, d)
-		linear(block+"attn_v", 1, d, d)
+		for _, norm := range []string{"ln1", "ln2"} {
+			weights.gains(w, block+norm+".weight", d)
+			weights.zeros(w, block+norm+".bias", d)
+		}
+		reader(block+"attn_q", d, d)
+		reader(block+"attn_k", d, d)
+		reader(block+"attn_v", d, d)
 		linear(block+"attn_out", damped, d, d)
-		linear(block+"ffn_up", 1, d, s.towerFFN)
+		reader(block+"ffn_up", d, s.towerFFN)
 		linear(block+"ffn_down", damped, s.towerFFN, d)
 	}
 	linear("mm.0", 1, d, s.width)

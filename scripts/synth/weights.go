@@ -18,6 +18,7 @@ import (
 type weights struct {
 	ctx      context.Context
 	seed     uint64
+	outliers int // see isOutlier: these channels are 2^outliers times as large as others
 	added    int
 	written  int
 	progress func(done, total int, tensor string)
@@ -43,6 +44,16 @@ func (ws *weights) add(w *gguf.Writer, name string, t gguf.Type, dims []int,
 // matrix adds a tensor in F16 with normally distributed elements of standard deviation scale /
 // sqrt(inputs); all dimensions but the last are inputs.
 func (ws *weights) matrix(w *gguf.Writer, name string, scale float64, dims ...int) {
+	ws.halves(w, name, scale, 0, dims...)
+}
+
+// reader is matrix for inputs that come from gains: those of outliers are damped by as much as the
+// gains raise them, so that outliers change no result.
+func (ws *weights) reader(w *gguf.Writer, name string, scale float64, dims ...int) {
+	ws.halves(w, name, scale, ws.outliers, dims...)
+}
+
+func (ws *weights) halves(w *gguf.Writer, name string, scale float64, damped int, dims ...int) {
 	inputs, n := 1, dims[len(dims)-1]
 	for _, d := range dims[:len(dims)-1] {
 		inputs *= d
@@ -55,7 +66,52 @@ func (ws *weights) matrix(w *gguf.Writer, name string, scale float64, dims ...in
 		if err != nil {
 			return err
 		}
+		if damped > 0 {
+			out = &damper{out: out, inputs: inputs, by: damped}
+		}
 		return randomHalves(out, n, table, rand.NewPCG(ws.seed, hash.Sum64()))
+	})
+}
+
+// isOutlier picks the few channels of a state that are larger than all others in outliers.
+func isOutlier(channel int) bool { return channel%341 == 7 }
+
+// damper divides the weights of outliers in F16 by a power of two, in rows of so many inputs.
+type damper struct {
+	out        io.Writer
+	inputs, by int
+	at         int
+}
+
+func (d *damper) Write(p []byte) (int, error) {
+	for i := 0; i+1 < len(p); i += 2 {
+		if isOutlier(d.at % d.inputs) {
+			h := binary.LittleEndian.Uint16(p[i:])
+			if exponent := int(h >> 10 & 31); exponent > d.by {
+				h -= uint16(d.by) << 10
+			} else { // far below all others
+				h &= 1 << 15
+			}
+			binary.LittleEndian.PutUint16(p[i:], h)
+		}
+		d.at++
+	}
+	return d.out.Write(p)
+}
+
+// gains adds a norm's gains in F32: 1, and more for outliers.
+func (ws *weights) gains(w *gguf.Writer, name string, n int) {
+	var row []byte
+	for i := range n {
+		gain := float32(1)
+		if isOutlier(i) {
+			gain = float32(math.Ldexp(1, ws.outliers))
+		}
+		row = binary.LittleEndian.AppendUint32(row, math.Float32bits(gain))
+	}
+	ws.add(w, name, gguf.F32, []int{n}, func(out io.Writer) error {
+		_, err := out.Write(row)
+		return err
 	})
 }
 
