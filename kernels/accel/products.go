@@ -129,6 +129,13 @@ func useIntegers(isa string) bool {
 	return bool(C.eyelet_qgemm_use(name))
 }
 
+// emulateIntegers does the same for a processor that lacks the instructions: they are emulated then.
+func emulateIntegers(isa string) bool {
+	name := cName(isa)
+	defer C.free(unsafe.Pointer(name))
+	return bool(C.eyelet_qgemm_use_emulated(name))
+}
+
 // floatsISA and integersISA name the instructions in use.
 func floatsISA() string   { return C.GoString(C.eyelet_fgemm_isa()) }
 func integersISA() string { return C.GoString(C.eyelet_qgemm_isa()) }

@@ -31,6 +31,7 @@ static const weight_block types[] = {
 static const qgemm_kernels *const all[] = {
 #ifdef QGEMM_X86
     &qgemm_vnni,
+    &qgemm_avxvnni,
     &qgemm_avx2,
 #endif
     &qgemm_plain,
@@ -42,9 +43,9 @@ static const qgemm_kernels *chosen;
 static char *scratch;
 static size_t scratch_bytes;
 
-static const qgemm_kernels *kernels(const char *name) {
+static const qgemm_kernels *kernels(const char *name, bool emulated) {
   for (int i = 0; i < sets; i++)
-    if ((!name || !strcmp(name, all[i]->name)) && all[i]->present())
+    if ((!name || !strcmp(name, all[i]->name)) && (emulated || all[i]->present()))
       return all[i];
   return NULL;
 }
@@ -63,7 +64,7 @@ bool eyelet_qgemm_supports(int type, int64_t k, int64_t n) {
 
 static const qgemm_kernels *in_use(void) {
   if (!chosen)
-    chosen = kernels(NULL);
+    chosen = kernels(NULL, false);
   return chosen;
 }
 
@@ -74,14 +75,18 @@ bool eyelet_qgemm_supports_interleaved(int type, int64_t k, int64_t n) {
   return can && type == qgemm_q4_k && eyelet_qgemm_supports(type, k, n) && n % 8 == 0;
 }
 
-bool eyelet_qgemm_use(const char *isa) {
-  const qgemm_kernels *k = kernels(isa);
+static bool use(const char *isa, bool emulated) {
+  const qgemm_kernels *k = kernels(isa, emulated);
   pthread_mutex_lock(&lock);
   if (k)
     chosen = k;
   pthread_mutex_unlock(&lock);
   return k != NULL;
 }
+
+bool eyelet_qgemm_use(const char *isa) { return use(isa, false); }
+
+bool eyelet_qgemm_use_emulated(const char *isa) { return use(isa, true); }
 
 const char *eyelet_qgemm_isa(void) {
   pthread_mutex_lock(&lock);
@@ -269,8 +274,8 @@ static void multiply_block(const slab *s, int64_t block, char *panel) {
     }
 }
 
-// Multiplies the weights of 16 columns with all tiles, each of which fetches its share of those of
-// the columns that come next.
+// Multiplies the weights of 16 columns with all tiles, as many as are alike at a time. Each fetches
+// its share of the weights of the columns that come next.
 static void multiply_columns(const slab *s, int64_t p, int64_t next) {
   const struct eyelet_matrices *g = s->g;
   const int64_t columns = least(qgemm_columns, g->n - p * qgemm_columns);
@@ -279,17 +284,22 @@ static void multiply_columns(const slab *s, int64_t p, int64_t next) {
                      .interleaved = g->interleaved,
                      .step = up(bytes, s->tiles * s->pieces * s->few->slots(g->type))};
   rows_of(s, p, w.rows);
-  for (int64_t t = 0; t < s->tiles; t++) {
-    const int64_t row = tile_start(s, t);
-    const int r = tile_start(s, t + 1) - row;
+  int group;
+  for (int64_t t = 0; t < s->tiles; t += group) {
+    const int64_t row = tile_start(s, t), r = tile_start(s, t + 1) - row;
+    group = 1;
+    while (group < s->few->tiles && t + group < s->tiles &&
+           tile_start(s, t + group + 1) - tile_start(s, t + group) == r)
+      group++;
     const char *tile = tile_at(s, t, 0, s->pieces);
     float *y = g->y + (s->first + row) * g->y_stride + p * qgemm_columns;
-    float aside[qgemm_most * qgemm_columns];
+    float aside[qgemm_few_most * qgemm_columns];
     w.next = (const char *)g->w + next * bytes + bytes * t / s->tiles;
     const bool edge = columns < qgemm_columns;
-    s->few->multiply(&w, tile, r, s->pieces, edge ? aside : y, edge ? qgemm_columns : g->y_stride);
+    s->few->multiply(&w, tile, group, r, s->pieces, edge ? aside : y,
+                     edge ? qgemm_columns : g->y_stride);
     if (edge)
-      put_edge(s, aside, r, y, columns, false);
+      put_edge(s, aside, group * r, y, columns, false);
   }
 }
 
@@ -373,6 +383,9 @@ static bool run(const struct eyelet_matrices *g, int threads) {
   for (; s.first < g->m; s.first += s.rows) {
     s.rows = least(most, g->m - s.first);
     s.tiles = up(s.rows, tile);
+    // Tiles that are alike share what it takes to unpack the weights.
+    if (s.few && s.few->tiles > 1 && s.rows % s.tiles != 0 && s.rows % (s.tiles + 1) == 0)
+      s.tiles++;
     run_slab(&s, threads);
   }
   return true;

@@ -26,12 +26,16 @@ bool eyelet_qgemm_supports_interleaved(int ggml_type, int64_t k, int64_t n);
 // of y NaN. One call at a time: others wait.
 bool eyelet_qgemm_run(const struct eyelet_matrices *g, int threads);
 
-// The instructions that eyelet_qgemm_run uses here: "vnni", "avx2" or "plain".
+// The instructions that eyelet_qgemm_run uses here: "vnni", "avxvnni", "avx2" or "plain".
 const char *eyelet_qgemm_isa(void);
 
 // Makes eyelet_qgemm_run use other instructions, for tests; NULL for the best. Returns false if the
 // processor lacks them.
 bool eyelet_qgemm_use(const char *isa);
+
+// The same, also where the processor lacks them, for tests that emulate instructions. Returns false
+// if there is no such set.
+bool eyelet_qgemm_use_emulated(const char *isa);
 
 // Frees the scratch memory, which eyelet_qgemm_run otherwise keeps: some 16 MiB, and 40 KiB a
 // thread; more if k is above a million.

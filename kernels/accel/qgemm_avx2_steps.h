@@ -1,5 +1,5 @@
-// What products of integers are made of for AVX2: steps along k of up to 6 rows and 16 columns, and
-// sums.
+// What products of integers are made of for AVX2 and AVX-VNNI: steps along k of up to 6 rows and 16
+// columns, and sums.
 #ifndef EYELET_QGEMM_AVX2_STEPS_H
 #define EYELET_QGEMM_AVX2_STEPS_H
 
@@ -9,8 +9,17 @@ enum { most_rows = 6 }; // of a tile
 
 // What a step does. The sums of 6 rows and 16 columns take 12 registers of 16, and the other four
 // are all used too: compilers, which know that integers may be added up in any order, mix rows and
-// run out of registers, so steps are in assembly.
-typedef enum { bytes_first, bytes_next, pairs_first, pairs_next } kind;
+// run out of registers, so steps are in assembly. The last two kinds are AVX-VNNI's (vpdpbusd,
+// vpdpwssd), which multiply and add up in 32 bits: of bytes 4 at a time, of numbers of 16 bits 2.
+typedef enum { bytes_first, bytes_next, pairs_first, pairs_next, dots, pair_dots } kind;
+
+// How instructions of AVX-VNNI are encoded. With QGEMM_EVEX they are those that AVX-512 VNNI has
+// for the same vectors, on which their speed can be measured.
+#ifdef QGEMM_EVEX
+#define ENCODED "%{evex%} "
+#else
+#define ENCODED "%{vex%} "
+#endif
 
 // The step of a row.
 INLINE void multiply_row(kind k, const char *x, __m256i w0, __m256i w1, __m256i sum[2]) {
@@ -36,6 +45,18 @@ INLINE void multiply_row(kind k, const char *x, __m256i w0, __m256i w1, __m256i 
     __asm__ volatile("vpbroadcastd %6, %2\n\tvpmaddwd %2, %4, %3\n\tvpmaddwd %2, %5, %2\n\tvpaddd "
                      "%3, %0, %0\n\tvpaddd %2, %1, %1"
                      : "+x"(sum[0]), "+x"(sum[1]), "=&x"(a), "=&x"(b)
+                     : "x"(w0), "x"(w1), "m"(*(const int32_t *)x));
+    break;
+  case dots:
+    __asm__ volatile("vpbroadcastd %5, %2\n\t" ENCODED "vpdpbusd %2, %3, %0\n\t" ENCODED
+                     "vpdpbusd %2, %4, %1"
+                     : "+x"(sum[0]), "+x"(sum[1]), "=&x"(a)
+                     : "x"(w0), "x"(w1), "m"(*(const int32_t *)x));
+    break;
+  case pair_dots:
+    __asm__ volatile("vpbroadcastd %5, %2\n\t" ENCODED "vpdpwssd %2, %3, %0\n\t" ENCODED
+                     "vpdpwssd %2, %4, %1"
+                     : "+x"(sum[0]), "+x"(sum[1]), "=&x"(a)
                      : "x"(w0), "x"(w1), "m"(*(const int32_t *)x));
     break;
   }
@@ -98,6 +119,24 @@ INLINE void offset(sums *sum, int r, const float *columns, const float *rows) {
     for (int c = 0; c < 2; c++)
       sum->f[i][c] = _mm256_fnmadd_ps(_mm256_load_ps(columns + 8 * c),
                                       _mm256_broadcast_ss(rows + i), sum->f[i][c]);
+}
+
+// Sets the integers that a tile's sums start from: of its rows, zero where there are none.
+INLINE void start(__m256i sum[most_rows][2], int r, const int32_t *rows) {
+#pragma GCC unroll 6
+  for (int i = 0; i < r; i++)
+    sum[i][0] = sum[i][1] = rows ? _mm256_set1_epi32(rows[i]) : _mm256_setzero_si256();
+}
+
+// Adds integers of 32 bits, times integers of the columns, of which the upper halves count.
+INLINE void scale_dots(sums *total, __m256i dots[most_rows][2], int r, const char *columns) {
+  const __m256i s0 = _mm256_srai_epi32(load(columns), 16),
+                s1 = _mm256_srai_epi32(load(columns + 32), 16);
+#pragma GCC unroll 6
+  for (int i = 0; i < r; i++) {
+    total->i[i][0] = _mm256_add_epi32(total->i[i][0], _mm256_mullo_epi32(dots[i][0], s0));
+    total->i[i][1] = _mm256_add_epi32(total->i[i][1], _mm256_mullo_epi32(dots[i][1], s1));
+  }
 }
 
 // Adds integers of 16 bits, times integers of the columns, which stand twice.

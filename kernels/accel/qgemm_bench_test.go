@@ -1,19 +1,30 @@
 package accel
 
 import (
+	"flag"
 	"fmt"
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
+var benchISA = flag.String("isa", "",
+	"`instructions` of the integer kernels to measure, also if the processor lacks them")
+
 // BenchmarkIntegerProduct reports rates over weights that are in no cache, as those of a model are
 // not.
 func BenchmarkIntegerProduct(b *testing.B) {
 	const threads = 2
+	if *benchISA != "" {
+		defer useIntegers("")
+		if !emulateIntegers(*benchISA) {
+			b.Fatalf("no kernels for %s", *benchISA)
+		}
+	}
 	for _, typ := range integerTypes {
 		for _, s := range [][3]int{{512, 2048, 2048}, {512, 5632, 2048}, {512, 2048, 5632},
-			{64, 2048, 2048}, {64, 5632, 2048}, {16, 2048, 2048}, {16, 5632, 2048}} {
+			{64, 2048, 2048}, {64, 5632, 2048}, {32, 5632, 2048}, {16, 2048, 2048}, {16, 5632, 2048},
+			{12, 5632, 2048}, {8, 2048, 2048}, {8, 5632, 2048}, {4, 5632, 2048}} {
 			m, n, k := s[0], s[1], s[2]
 			b.Run(fmt.Sprintf("%v/%dx%dx%d", typ, m, n, k), func(b *testing.B) {
 				p := newIntegerProduct(b, typ, m, n, k, 0, repeated(b, typ, n, k))

@@ -14,23 +14,26 @@ typedef struct {
   size_t step; // bytes to fetch in each of qgemm_few.slots slots of a piece, at most 64
 } qgemm_weights;
 
+enum { qgemm_few_most = 24 }; // rows of x in tiles that are multiplied together, at most
+
 typedef struct qgemm_few {
-  int rows; // of x in a tile, at most
-  int most; // rows in all, up to which these kernels are the faster
+  int rows;  // of x in a tile, at most
+  int tiles; // of as many rows each, at most, for which weights are unpacked once
+  int most;  // rows in all, up to which these kernels are the faster
   // Whether there is a kernel for a type.
   bool (*takes)(int type, bool interleaved);
   // How many times something is fetched in a piece, at most.
   int (*slots)(int type);
-  // The product of a tile, as qgemm_kernels.pack_rows packs it, of r rows and so many pieces, and
-  // 16 columns. Sets y.
-  void (*multiply)(const qgemm_weights *w, const char *tile, int r, int64_t pieces, float *y,
-                   size_t stride);
+  // The product of tiles that lie one behind the other, as qgemm_kernels.pack_rows packs them, of r
+  // rows each and so many pieces, and 16 columns. Sets y.
+  void (*multiply)(const qgemm_weights *w, const char *tile, int tiles, int r, int64_t pieces,
+                   float *y, size_t stride);
 } qgemm_few;
 
 #ifdef QGEMM_X86
-extern const qgemm_few qgemm_vnni_few, qgemm_avx2_few;
+extern const qgemm_few qgemm_vnni_few, qgemm_avxvnni_few, qgemm_avx2_few;
 
-// What takes and slots are in both.
+// What takes and slots are in all of them.
 bool qgemm_few_takes(int type, bool interleaved);
 int qgemm_few_slots(int type);
 #endif

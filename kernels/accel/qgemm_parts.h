@@ -56,7 +56,7 @@ typedef struct {
 extern const qgemm_kernels qgemm_plain;
 #if defined(__x86_64__) && defined(__GNUC__)
 #define QGEMM_X86 1
-extern const qgemm_kernels qgemm_avx2, qgemm_vnni;
+extern const qgemm_kernels qgemm_avx2, qgemm_avxvnni, qgemm_vnni;
 #endif
 
 // The values of IQ4_NL's 16 codes.

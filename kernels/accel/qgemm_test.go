@@ -17,7 +17,7 @@ var integerTypes = []ggml.Type{
 
 // integerISAs are the sets of instructions of the integer kernels. Those that the processor lacks
 // are skipped aloud.
-var integerISAs = []string{"plain", "avx2", "vnni"}
+var integerISAs = []string{"plain", "avx2", "avxvnni", "vnni"}
 
 // onEachIntegerISA is onEachISA for the integer kernels.
 func onEachIntegerISA(t *testing.T, test func(t *testing.T, isa string)) {

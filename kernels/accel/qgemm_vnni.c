@@ -1,14 +1,10 @@
 // Integer products for AVX-512 with VNNI. The sums of 12 rows and 16 columns take 12 registers of
 // 32.
-//
-// Tiles and panels lie in memory as in qgemm_avx2.h, but values of 8 bits with sign are stored
-// without, 128 higher, as qgemm_bytes; and where all values of a type are stored higher, sums start
-// from what takes that away again.
-#include "qgemm_avx2.h"
-#include "qgemm_few.h"
+#include "qgemm_dots.h"
 
 #ifdef QGEMM_X86
 #include "../../cgo/isa/isa.h"
+#include "qgemm_few.h"
 #include "qgemm_vnni.h"
 
 enum { most_rows = 12 };
@@ -82,61 +78,13 @@ INLINE void multiply_supers(int subs, bool same, const char *tile, int r, const 
   put(y, stride, sum, r, add);
 }
 
-#define KERNEL(...) QGEMM_KERNEL(VNNI, QGEMM_ROWS_12, __VA_ARGS__)
-KERNEL(multiply_offset, multiply_bytes, false)
-KERNEL(multiply_centered, multiply_bytes, true)
-KERNEL(multiply_4_k, multiply_supers, 8, false)
-KERNEL(multiply_2_k, multiply_supers, 16, false)
-KERNEL(multiply_6_k, multiply_supers, 16, true)
-
-static void multiply(int type, const char *tile, int r, const char *panel, int64_t pieces, float *y,
-                     size_t stride, bool add) {
-  switch (type) {
-  case qgemm_q4_k:
-  case qgemm_q5_k: multiply_4_k(tile, r, panel, pieces, y, stride, add); break;
-  case qgemm_q2_k: multiply_2_k(tile, r, panel, pieces, y, stride, add); break;
-  case qgemm_q3_k:
-  case qgemm_q6_k: multiply_6_k(tile, r, panel, pieces, y, stride, add); break;
-  case qgemm_q4_1:
-  case qgemm_q5_1: multiply_offset(tile, r, panel, pieces, y, stride, add); break;
-  default: multiply_centered(tile, r, panel, pieces, y, stride, add);
-  }
-}
-
-// By how much the stored bytes of a type are above its values; 0 if there is an offset for that.
-static int center(int type) {
-  switch (type) {
-  case qgemm_q4_0: return 8;
-  case qgemm_q5_0: return 16;
-  case qgemm_q8_0:
-  case qgemm_iq4_nl: return 128;
-  default: return 0;
-  }
-}
+#define TARGET VNNI
+#define EACH_ROWS QGEMM_ROWS_12
+#include "qgemm_dots_kernels.h"
 
 static bool present(void) { return eyelet_isa_allows(eyelet_isa_vnni); }
 
-static qgemm_shape shape(int type) {
-  return qgemm_layout_of(type) == qgemm_shorts ? (qgemm_shape){32, 32 + 8, qgemm_bytes_offsets + 64}
-                                               : qgemm_avx2.shape(type);
-}
-
-static void pack_rows(int type, char *tile, const float *x, size_t stride, int r, int64_t pieces) {
-  if (center(type))
-    qgemm_avx2_pack_centered(center(type), tile, x, stride, r, pieces);
-  else
-    qgemm_avx2_pack_rows(type, tile, x, stride, r, pieces);
-}
-
-static void pack_panel(int type, char *panel, const char *const *rows, int64_t first,
-                       int64_t pieces) {
-  if (qgemm_layout_of(type) == qgemm_shorts)
-    qgemm_avx2_pack_signed(type, panel, rows, first, pieces);
-  else
-    qgemm_avx2_pack_panel(type, panel, rows, first, pieces);
-}
-
 const qgemm_kernels qgemm_vnni = {
-    "vnni",   present,        most_rows, shape, pack_rows, pack_panel, qgemm_avx2_pack_interleaved,
-    multiply, &qgemm_vnni_few};
+    "vnni", present, most_rows, qgemm_dots_shape, qgemm_dots_pack_rows, qgemm_dots_pack_panel,
+    qgemm_avx2_pack_interleaved, multiply, &qgemm_vnni_few};
 #endif

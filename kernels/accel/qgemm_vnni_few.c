@@ -1,6 +1,6 @@
-// Products of few rows for AVX-512 with VNNI. Vectors have 4 bytes along k of each of 16 columns,
-// as panels do. Where weights lie row by row, they get there by a transposition of 16 rows of 32
-// bytes: other units of the processor do that than those that multiply.
+// Products of few rows for AVX-512 with VNNI, a tile at a time. Vectors have 4 bytes along k of
+// each of 16 columns, as panels do. Where weights lie row by row, they get there by a transposition
+// of 16 rows of 32 bytes: other units of the processor do that than those that multiply.
 #include "qgemm_few.h"
 
 #ifdef QGEMM_X86
@@ -121,8 +121,8 @@ INLINE void multiply_steps(int steps, int r, const char *x, const __m512i *w,
 // Blocks of 32 without offsets: values of 8 bits, or of 4, in the low halves of bytes the first 16
 // and in the high ones the others. Sums start from what takes away by how much stored bytes are
 // above the values.
-INLINE void multiply_32(int bits, const qgemm_weights *w, const char *tile, int r, int64_t pieces,
-                        float *y, size_t stride) {
+INLINE void multiply_32(int bits, const qgemm_weights *w, const char *tile, int tiles, int r,
+                        int64_t pieces, float *y, size_t stride) {
   ahead a = {w->next, w->step};
   __m512 sum[most_rows];
   begin(sum, y, stride, r);
@@ -244,8 +244,8 @@ INLINE void integers_interleaved(const char *const groups[2], size_t at, integer
 #undef HALVES
 }
 
-INLINE void multiply_4_k(bool interleaved, const qgemm_weights *w, const char *tile, int r,
-                         int64_t pieces, float *y, size_t stride) {
+INLINE void multiply_4_k(bool interleaved, const qgemm_weights *w, const char *tile, int tiles,
+                         int r, int64_t pieces, float *y, size_t stride) {
   ahead a = {w->next, w->step};
   const size_t bytes = interleaved ? 8 * 144 : 144;
   __m512 sum[most_rows];
@@ -288,8 +288,8 @@ INLINE void multiply_4_k(bool interleaved, const qgemm_weights *w, const char *t
 }
 
 // Codes of Q6_K are 32 above what they stand for.
-INLINE void multiply_6_k(const qgemm_weights *w, const char *tile, int r, int64_t pieces, float *y,
-                         size_t stride) {
+INLINE void multiply_6_k(const qgemm_weights *w, const char *tile, int tiles, int r,
+                         int64_t pieces, float *y, size_t stride) {
   ahead a = {w->next, w->step};
   __m512 sum[most_rows];
   begin(sum, y, stride, r);
@@ -358,5 +358,6 @@ INLINE void multiply_6_k(const qgemm_weights *w, const char *tile, int r, int64_
 #define Q8_0 multiply_32, 8
 #include "qgemm_few_kernels.h"
 
-const qgemm_few qgemm_vnni_few = {most_rows, few_rows, qgemm_few_takes, qgemm_few_slots, multiply};
+const qgemm_few qgemm_vnni_few = {most_rows, 1,       few_rows,
+                                  qgemm_few_takes, qgemm_few_slots, multiply};
 #endif
