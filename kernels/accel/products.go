@@ -129,7 +129,7 @@ func useIntegers(isa string) bool {
 	return bool(C.eyelet_qgemm_use(name))
 }
 
-// emulateIntegers does the same for a processor that lacks the instructions: they are emulated then.
+// emulateIntegers does the same where the processor lacks the instructions: they are emulated then.
 func emulateIntegers(isa string) bool {
 	name := cName(isa)
 	defer C.free(unsafe.Pointer(name))

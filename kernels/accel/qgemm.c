@@ -361,9 +361,8 @@ static bool run(const struct eyelet_matrices *g, int threads) {
             .kernels = chosen,
             .shape = chosen->shape(g->type),
             .weights = *block_of(g->type)};
-  const qgemm_few *few = chosen->few;
-  if (few && g->m <= few->most && few->takes(g->type, g->interleaved))
-    s.few = few;
+  if (chosen->few && g->m <= chosen->few->most(g->type, g->interleaved))
+    s.few = chosen->few;
   s.pieces = g->k / s.shape.depth;
   s.depth = s.few ? s.pieces : least(block_depth / s.shape.depth, s.pieces);
   s.panels = up(g->n, qgemm_columns);

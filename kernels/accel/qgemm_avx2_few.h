@@ -12,7 +12,7 @@
 #include "qgemm_avx2_steps.h"
 #include "qgemm_few.h"
 
-enum { few_rows = 6, few_tiles = 4 };
+enum { few_tiles = 4 };
 
 // What a step of bytes is.
 INLINE kind bytes_kind(bool first) {

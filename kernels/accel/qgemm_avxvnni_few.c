@@ -59,6 +59,11 @@ INLINE void multiply_32(int bits, const qgemm_weights *w, const char *tile, int 
 #define Q8_0 multiply_32, 8
 #include "qgemm_few_kernels.h"
 
-const qgemm_few qgemm_avxvnni_few = {most_rows, few_tiles, few_rows,
-                                     qgemm_few_takes, qgemm_few_slots, multiply};
+static int most(int type, bool interleaved) {
+  if (!qgemm_few_takes(type, interleaved))
+    return 0;
+  return type == qgemm_q6_k ? 6 : 16; // as for AVX2; Q8_0's bytes are taken as they are
+}
+
+const qgemm_few qgemm_avxvnni_few = {most_rows, few_tiles, most, qgemm_few_slots, multiply};
 #endif

@@ -19,9 +19,8 @@ enum { qgemm_few_most = 24 }; // rows of x in tiles that are multiplied together
 typedef struct qgemm_few {
   int rows;  // of x in a tile, at most
   int tiles; // of as many rows each, at most, for which weights are unpacked once
-  int most;  // rows in all, up to which these kernels are the faster
-  // Whether there is a kernel for a type.
-  bool (*takes)(int type, bool interleaved);
+  // Rows in all, up to which these kernels are the faster; 0 for a type that has none.
+  int (*most)(int type, bool interleaved);
   // How many times something is fetched in a piece, at most.
   int (*slots)(int type);
   // The product of tiles that lie one behind the other, as qgemm_kernels.pack_rows packs them, of r
@@ -33,7 +32,7 @@ typedef struct qgemm_few {
 #ifdef QGEMM_X86
 extern const qgemm_few qgemm_vnni_few, qgemm_avxvnni_few, qgemm_avx2_few;
 
-// What takes and slots are in all of them.
+// Whether there is a kernel for a type, and what slots is, in all of them.
 bool qgemm_few_takes(int type, bool interleaved);
 int qgemm_few_slots(int type);
 #endif

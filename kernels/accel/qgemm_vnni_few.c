@@ -358,6 +358,9 @@ INLINE void multiply_6_k(const qgemm_weights *w, const char *tile, int tiles, in
 #define Q8_0 multiply_32, 8
 #include "qgemm_few_kernels.h"
 
-const qgemm_few qgemm_vnni_few = {most_rows, 1,       few_rows,
-                                  qgemm_few_takes, qgemm_few_slots, multiply};
+static int most(int type, bool interleaved) {
+  return qgemm_few_takes(type, interleaved) ? few_rows : 0;
+}
+
+const qgemm_few qgemm_vnni_few = {most_rows, 1, most, qgemm_few_slots, multiply};
 #endif
