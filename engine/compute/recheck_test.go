@@ -85,7 +85,8 @@ func TestTheComputeThreadMeasuresInItsPauses(t *testing.T) {
 	measured := make(chan struct{})
 	th := &Thread{jobs: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}
 	left := 2
-	th.recheck = &recheck{due: func() (time.Time, bool) { return time.Time{}, left > 0 }, under: true,
+	th.recheck = &recheck{under: true,
+		due:  func() (time.Time, bool) { return time.Time{}, left > 0 },
 		part: func() bool { left--; measured <- struct{}{}; return left > 0 }}
 	go th.loop()
 	<-measured
