@@ -36,7 +36,8 @@ func newPictureSource(allowed []string, most int64) (*pictureSource, error) {
 		if folder, ok := strings.CutPrefix(a, "file://"); ok {
 			if !filepath.IsAbs(folder) {
 				return nil, fmt.Errorf(
-					"server: pictures may come from %q: give the whole path of a folder, as file:///srv/pictures",
+					"server: pictures may come from %q: give the whole path of a folder, as "+
+						"file:///srv/pictures",
 					a)
 			}
 			p.folders = append(p.folders, filepath.Clean(folder))
@@ -45,7 +46,8 @@ func newPictureSource(allowed []string, most int64) (*pictureSource, error) {
 		if u, err := url.Parse("//" + a); err != nil || u.Host != a || u.Hostname() == "" ||
 			strings.Contains(a, "*") {
 			return nil, fmt.Errorf(
-				"server: pictures may come from %q, which is no host; give one as example.org or example.org:8080",
+				"server: pictures may come from %q, which is no host; give one as example.org or "+
+					"example.org:8080",
 				a)
 		}
 		p.hosts[strings.ToLower(a)] = true
@@ -103,7 +105,8 @@ func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name,
 	param string) (*engine.Image, error) {
 	if !p.hosts[strings.ToLower(u.Host)] || u.User != nil {
 		return nil, failure.Field(param,
-			"%s: this server fetches no pictures from %s; send a data URL, or ask the operator to allow the host",
+			"%s: this server fetches no pictures from %s; send a data URL, or ask the operator "+
+				"to allow the host",
 			name, u.Host)
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
@@ -136,7 +139,8 @@ func (p *pictureSource) fetch(ctx context.Context, u *url.URL, name,
 func (p *pictureSource) file(ctx context.Context, u *url.URL, name,
 	param string) (*engine.Image, error) {
 	refused := failure.Field(param,
-		"%s: this server reads no such file; send a data URL, or ask the operator to allow the folder",
+		"%s: this server reads no such file; send a data URL, or ask the operator to allow the "+
+			"folder",
 		name)
 	if u.Host != "" && u.Host != "localhost" || !filepath.IsAbs(u.Path) {
 		return nil, refused

@@ -176,19 +176,8 @@ func (s *Server) Handler() http.Handler { return s.handler }
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	running, end := context.WithCancelCause(context.Background())
 	defer end(failure.ErrShutdown)
-	hs := &http.Server{
-		Handler:           s.handler,
-		BaseContext:       func(net.Listener) context.Context { return running },
-		ReadHeaderTimeout: min(s.limits.ReadTime, 10*time.Second),
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
+	hs := s.httpServer(running)
 	s.gate.listens(listener.Addr())
-	hs.Protocols = &http.Protocols{}
-	hs.Protocols.SetHTTP1(true)
-	hs.Protocols.SetHTTP2(true)
-	hs.Protocols.SetUnencryptedHTTP2(true) // where the client knows beforehand, as proxies do
 	listener = netutil.LimitListener(listener, s.limits.Connections)
 	if s.options.TLS != nil {
 		config := s.options.TLS.Clone()
@@ -231,6 +220,23 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("server: %w", err)
 	}
 	return nil
+}
+
+// httpServer makes a server whose requests have running as the parent of their contexts.
+func (s *Server) httpServer(running context.Context) *http.Server {
+	hs := &http.Server{
+		Handler:           s.handler,
+		BaseContext:       func(net.Listener) context.Context { return running },
+		ReadHeaderTimeout: min(s.limits.ReadTime, 10*time.Second),
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		Protocols:         &http.Protocols{},
+	}
+	hs.Protocols.SetHTTP1(true)
+	hs.Protocols.SetHTTP2(true)
+	hs.Protocols.SetUnencryptedHTTP2(true) // where the client knows beforehand, as proxies do
+	return hs
 }
 
 // drain waits for the requests under way, at most as long as ctx lasts. Meanwhile the listener

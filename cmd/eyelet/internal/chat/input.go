@@ -92,13 +92,16 @@ func collect(cmd *cobra.Command, o *Options, question string) (*input, error) {
 	case in.folder != "" && pictureOnStdin:
 		return nil, cli.Usagef("--jsonl needs files or a folder, not stdin")
 	case in.folder != "" && o.material.Moving():
-		return nil, cli.Usagef("--jsonl asks about each page or picture; frames are asked about together, without it")
+		return nil, cli.Usagef("--jsonl asks about each page or picture; frames are asked about " +
+			"together, without it")
 	case in.folder != "" && o.jsonl == "":
 		return nil, cli.Usagef("%s is a folder; say with --jsonl OUT where the answers go", in.folder)
 	case in.folder == "" && o.jsonl != "":
-		return nil, cli.Usagef("--jsonl needs a folder of pictures or a document (--image DIR, --image doc.pdf)")
+		return nil, cli.Usagef("--jsonl needs a folder of pictures or a document (--image DIR, " +
+			"--image doc.pdf)")
 	case pictureOnStdin && keyboard:
-		return nil, cli.Usagef("--image - reads a picture from stdin, which is the terminal; pipe one in")
+		return nil, cli.Usagef("--image - reads a picture from stdin, which is the terminal; " +
+			"pipe one in")
 	case !in.chat && question == "" && (keyboard || pictureOnStdin):
 		return nil, cli.Usagef("the question is missing: give it as an argument")
 	}
@@ -157,7 +160,8 @@ func (in *input) list(cmd *cobra.Command, o *Options) error {
 			return err
 		}
 		if film.Is(file) {
-			return cli.Usagef("%s is a video, whose frames are asked about together, without --jsonl",
+			return cli.Usagef("%s is a video, whose frames are asked about together, without "+
+				"--jsonl",
 				file)
 		}
 		items, err := o.material.Items(ctx, file, file, own)

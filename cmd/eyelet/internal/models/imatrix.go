@@ -80,21 +80,11 @@ func runImatrix(cmd *cobra.Command, o bench.ImatrixOptions, images []string, out
 	if err != nil {
 		return err
 	}
-	switch {
-	case out == "":
+	if out == "" {
 		return cli.Usagef("--out is missing: name the file to write with -o")
-	case tower && (o.Text != "" || o.Projector != ""):
-		return cli.Usagef("%s is a projector, whose matrix is collected over pictures: --text and --projector are for language models", o.Model)
-	case !tower && len(images) > 0:
-		return cli.Usagef("--image is for a projector's matrix; a language model's takes --questions")
-	case len(images) > 0 && o.Questions != "":
-		return cli.Usagef("--image and --questions contradict each other")
-	case !tower && o.Text == "" && o.Projector == "":
-		return cli.Usagef("give --text, or --projector for questions about pictures, or both")
-	case !tower && o.Questions != "" && o.Projector == "":
-		return cli.Usagef("--questions wants --projector")
-	case o.Windows < 0 || o.Count < 0 || o.Threads < 0 || o.Threads > 512:
-		return cli.Usagef("--windows and --count cannot be negative, and --threads is 0 to 512")
+	}
+	if err := checkImatrix(&o, tower, images); err != nil {
+		return err
 	}
 	if err := cli.CheckNewOutput(out, "the matrix", cli.BoolFlag(cmd, "force")); err != nil {
 		return err
@@ -135,6 +125,27 @@ func runImatrix(cmd *cobra.Command, o bench.ImatrixOptions, images []string, out
 	_, err = fmt.Fprintf(cmd.OutOrStdout(),
 		"%s: importance of the columns of %d matrices, over %s\n", cli.Printable(out), r.Matrices, over)
 	return err
+}
+
+// checkImatrix finds mistakes in the choice of what a matrix is collected over.
+func checkImatrix(o *bench.ImatrixOptions, tower bool, images []string) error {
+	switch {
+	case tower && (o.Text != "" || o.Projector != ""):
+		return cli.Usagef("%s is a projector, whose matrix is collected over pictures: "+
+			"--text and --projector are for language models", o.Model)
+	case !tower && len(images) > 0:
+		return cli.Usagef(
+			"--image is for a projector's matrix; a language model's takes --questions")
+	case len(images) > 0 && o.Questions != "":
+		return cli.Usagef("--image and --questions contradict each other")
+	case !tower && o.Text == "" && o.Projector == "":
+		return cli.Usagef("give --text, or --projector for questions about pictures, or both")
+	case !tower && o.Questions != "" && o.Projector == "":
+		return cli.Usagef("--questions wants --projector")
+	case o.Windows < 0 || o.Count < 0 || o.Threads < 0 || o.Threads > 512:
+		return cli.Usagef("--windows and --count cannot be negative, and --threads is 0 to 512")
+	}
+	return nil
 }
 
 // isProjectorFile reports whether a GGUF file is a vision tower with its projector.
