@@ -9,12 +9,6 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// Adapter is a LoRA adapter (Hu et al. 2021) in a GGUF file.
-type Adapter struct {
-	Path  string
-	Scale float32 // how strongly it counts; 0 means 1
-}
-
 // adapters are those of an open model, and how strongly each counts.
 type adapters struct {
 	list   []*llama.Adapter

@@ -42,7 +42,9 @@ func TestAnAdapterChangesAnswersAndEmbeddings(t *testing.T) {
 		Sampling: Sampling{IgnoreEnd: true}}
 	logprob := func(m *Model) float64 { return mustAsk(t, m, r).logprobs[0].Logprob }
 	plain := open(t, textOnly)
-	none := open(t, textOnly, func(s *ModelSpec) { s.Adapters = []Adapter{{path, 1e-30}} })
+	none := open(t, textOnly, func(s *ModelSpec) {
+		s.Adapters = []Adapter{{Path: path, Scale: 1e-30}}
+	})
 	full := open(t, textOnly, func(s *ModelSpec) { s.Adapters = []Adapter{{Path: path}} })
 	want := logprob(plain)
 	if got := logprob(none); math.Abs(got-want) > 1e-3 {
@@ -77,8 +79,8 @@ func TestAnAdapterThatDoesNotFitIsRefused(t *testing.T) {
 		"missing":              {Adapter{Path: "nonesuch.gguf"}, ErrModelFile},
 		"damaged": {Adapter{Path: damaged(t, adapterFile(t, "llama", "adapter"),
 			4000)}, ErrModelFile},
-		"not a number": {Adapter{adapterFile(t, "llama", "adapter"), float32(math.NaN())},
-			ErrRequest},
+		"not a number": {Adapter{Path: adapterFile(t, "llama", "adapter"),
+			Scale: float32(math.NaN())}, ErrRequest},
 	} {
 		if _, err := e.Load(t.Context(), ModelSpec{Model: seedModel,
 			Adapters: []Adapter{c.adapter}}); !errors.Is(err, c.want) {

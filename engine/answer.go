@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/sampling"
 	"github.com/eyelet-engine/eyelet/models/reply"
 )
 
@@ -13,17 +14,15 @@ import (
 type answer struct {
 	model   *Model
 	request *Request
-	chain   *llama.Sampler
+	sampler *sampling.Sampler
 	began   time.Time
 	result  Result
 
 	// What follows belongs to the compute thread until the task is done, and to the caller
 	// afterwards.
-	guide *guidance // nil without Request.Guidance
-	lines *newlines // nil without Sampling.SpareNewline
-	text  llama.Decoder
-	stop  stopper
-	cut   bool // a stop text has appeared
+	text llama.Decoder
+	stop stopper
+	cut  bool // a stop text has appeared
 
 	check   *schemaCheck // nil where the grammar holds all of a schema
 	relaxed []string     // parts of schemas of tools that nothing holds
@@ -41,7 +40,7 @@ type answer struct {
 // Next implements [sched.Answer].
 func (a *answer) Next(output int) (token llama.Token, more bool, err error) {
 	m := a.model
-	if token, err = a.draw(output); err != nil {
+	if token, err = a.sampler.Draw(output); err != nil {
 		return token, false, err
 	}
 	e := Event{Tokens: []Token{token}}
@@ -54,7 +53,8 @@ func (a *answer) Next(output int) (token llama.Token, more bool, err error) {
 		if err != nil {
 			return token, false, err
 		}
-		e.Logprobs = []TokenLogprob{m.logprob(logits, token, a.request.TopLogprobs)}
+		e.Logprobs = []TokenLogprob{sampling.Logprob(m.lm.Vocab(), logits, token,
+			a.request.TopLogprobs)}
 	}
 	if m.lm.Vocab().IsEOG(token) {
 		a.result.Finish, a.result.EndToken = FinishStop, true
@@ -75,34 +75,6 @@ func (a *answer) Next(output int) (token llama.Token, more bool, err error) {
 		a.result.Finish = FinishStop
 	}
 	return token, !a.cut, nil
-}
-
-// draw draws the token that follows an output.
-func (a *answer) draw(output int) (token llama.Token, err error) {
-	m := a.model
-	if a.guide == nil && a.lines == nil {
-		return a.chain.Sample(m.lc, output)
-	}
-	logits, err := m.lc.Logits(output)
-	if err == nil && a.guide != nil {
-		err = a.guide.steer(logits)
-	}
-	if err != nil {
-		return token, err
-	}
-	if a.lines != nil {
-		defer a.lines.spare(logits)()
-	}
-	if token, err = a.chain.Sample(m.lc, output); err != nil {
-		return token, err
-	}
-	if a.guide != nil {
-		a.guide.drawn(token)
-	}
-	if a.lines != nil {
-		a.lines.drawn(token)
-	}
-	return token, nil
 }
 
 // Full implements [sched.Answer].

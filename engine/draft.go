@@ -7,19 +7,21 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/compute"
+	"github.com/eyelet-engine/eyelet/engine/modelspec"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 )
 
 // drafter is what guesses tokens ahead for a model, and the small model that it has or borrows.
 type drafter struct {
 	*compute.Drafter
 	lm     *llama.Model
-	lender *Model        // whose lm is; nil if it is the drafter's own
-	shares []DeviceShare // of its own lm, on devices
+	lender *Model            // whose lm is; nil if it is the drafter's own
+	shares []placement.Share // of its own lm, on devices
 }
 
 // openDrafter loads the draft model of spec for m.
 func openDrafter(ctx context.Context, spec ModelSpec, m *Model) (d *drafter, err error) {
-	if _, err := checkLanguageModel(spec.Draft); err != nil {
+	if _, err := modelspec.CheckLanguageModel(spec.Draft); err != nil {
 		return nil, err
 	}
 	// on this machine: a guess must be quick
@@ -28,20 +30,13 @@ func openDrafter(ctx context.Context, spec ModelSpec, m *Model) (d *drafter, err
 		load.Device = ""
 	}
 	load.Model, load.Context, load.Notice = spec.Draft, m.lc.NCtx(), spec.Notice
-	params, err := load.modelParams(ctx)
+	loading, err := placement.Begin(ctx, &load)
 	if err != nil {
 		return nil, err
 	}
-	placed, loaded, err := deviceClaims.place(&load, params.Devices)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { loaded(err == nil) }()
-	d = &drafter{}
-	if placed.apply(&load, &params); placed != nil {
-		d.shares = placed.shares
-	}
-	if d.lm, err = llama.LoadModel(ctx, spec.Draft, params); err != nil {
+	defer func() { loading.End(err == nil) }()
+	d = &drafter{shares: loading.Shares}
+	if d.lm, err = llama.LoadModel(ctx, spec.Draft, loading.Params); err != nil {
 		if ctx.Err() != nil {
 			return nil, err
 		}

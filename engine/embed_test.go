@@ -208,15 +208,20 @@ func TestEmbeddingsDoNotDependOnHowTextsAreCut(t *testing.T) {
 	for name, path := range map[string]string{"mean": plainModel(t, 1), "cls": plainModel(t, 2),
 		"last": plainModel(t, 3), "nothing said": seedModel} {
 		t.Run(name, func(t *testing.T) {
-			m := openFile(t, path)
+			cut := func(gap time.Duration) *Model {
+				return open(t, func(s *ModelSpec) {
+					s.Model, s.Projector, s.Context, s.MaxGap = path, "", 512, gap
+				})
+			}
+			large, small := cut(time.Hour), cut(time.Nanosecond)
 			many := make([]string, 0, 40)
 			for i := range 40 {
 				many = append(many, fmt.Sprintf("%s %d", embedTexts[i%len(embedTexts)], i))
 			}
-			together := mustEmbed(t, m, many...)
+			together := mustEmbed(t, large, many...)
+			mustEmbed(t, small, many[0]) // after it portions are as small as they get
 			for i, text := range many {
-				m.embedder.pace.size, m.embedder.pace.target = 5, 0
-				alone := mustEmbed(t, m, text)
+				alone := mustEmbed(t, small, text)
 				// The built-in model's weights have 8 bits, and so have activations that they are
 				// multiplied with: in groups of other rows, where the accelerator takes them, they
 				// are rounded otherwise.
@@ -292,37 +297,5 @@ func TestAnEncoderDoesNotAnswer(t *testing.T) {
 	if e, err := m.Embed(t.Context(), EmbedRequest{Texts: []string{strings.Repeat("the cat ", 300)},
 		Truncate: true}); err != nil || e.Tokens[0] != 128 {
 		t.Errorf("%v %v", e, err)
-	}
-}
-
-func TestTheQueueOfEmbeddingsHasAnEnd(t *testing.T) {
-	m := open(t, textOnly, func(s *ModelSpec) { s.Queue = 2 })
-	m.embedding <- struct{}{} // somebody is being served
-	m.embedWaiting.Add(1)
-	ctx, stop := context.WithCancel(t.Context())
-	waiting := make(chan error, 2)
-	for range 2 {
-		go func() {
-			_, err := m.Embed(ctx, EmbedRequest{Texts: []string{"a"}})
-			waiting <- err
-		}()
-	}
-	for m.embedWaiting.Load() < 3 {
-		time.Sleep(time.Millisecond)
-	}
-	if _, err := m.Embed(t.Context(), EmbedRequest{Texts: []string{"a"}}); !errors.Is(err,
-		ErrBusy) {
-		t.Errorf("one more than the queue holds: %v", err)
-	}
-	stop()
-	for range 2 {
-		if err := <-waiting; !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-	}
-	<-m.embedding
-	m.embedWaiting.Add(-1)
-	if _, err := m.Embed(t.Context(), EmbedRequest{Texts: []string{"a"}}); err != nil {
-		t.Errorf("after the queue is empty: %v", err)
 	}
 }

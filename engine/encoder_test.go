@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/engine/tower"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
@@ -35,16 +36,19 @@ func TestLibmtmdIsTheNativeTowerInItsFaultyLayout(t *testing.T) {
 		}
 		trainedMean, trainedLow := cosines(theirs, trained, width)
 		if trainedLow > 0.9 {
-			t.Errorf("%s: lowest cosine of libmtmd to the tower as trained %.4f: libmtmd may be right now, and could be trusted", name, trainedLow)
+			t.Errorf("%s: lowest cosine of libmtmd to the tower as trained %.4f: libmtmd may be "+
+				"right now, and could be trusted", name, trainedLow)
 		}
-		t.Logf("%s: cosine of libmtmd to its own layout %.6f (lowest %.6f), to the tower as trained %.3f (lowest %.3f)", name, mean, low, trainedMean, trainedLow)
+		t.Logf("%s: cosine of libmtmd to its own layout %.6f (lowest %.6f), to the tower as "+
+			"trained %.3f (lowest %.3f)", name, mean, low, trainedMean, trainedLow)
 	}
 }
 
 // openMtmd opens a projector in libmtmd beside a model's own.
 func openMtmd(t *testing.T, m *Model, projector string) vision.Encoder {
 	t.Helper()
-	e, err := openTower(t.Context(), EncoderMtmd, ModelSpec{Projector: projector}, m.lm, m.engine)
+	e, _, err := tower.Open(t.Context(), &ModelSpec{Projector: projector, Encoder: EncoderMtmd},
+		tower.Host{Model: m.lm, Threads: m.engine.threads})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,7 @@ import (
 	"sync"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/compute"
 	"github.com/eyelet-engine/eyelet/engine/cores"
 	"github.com/eyelet-engine/eyelet/engine/internal/fault"
@@ -63,6 +64,14 @@ var (
 	// ErrSchema is about an answer that is not valid under its schema, where a grammar cannot make
 	// it so.
 	ErrSchema = fault.ErrSchema
+	// ErrDevice marks a device or a server that a ModelSpec names and that is not there. Where the
+	// name itself is wrong, the error is ErrRequest, too; a server that cannot be reached is
+	// ErrDeviceLost as well.
+	ErrDevice = fault.ErrDevice
+	// ErrDeviceLost marks a device that failed while it computed, or one on another machine that
+	// cannot be reached. A model with layers there answers nothing any more; a pool loads it anew
+	// when it is next asked for, on what devices are left.
+	ErrDeviceLost = llama.ErrDeviceLost
 	// ErrTemplateLimit marks a conversation for which a chat template does more work, or makes more
 	// text, than it may.
 	ErrTemplateLimit = fault.ErrTemplateLimit

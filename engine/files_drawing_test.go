@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/engine/modelspec"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
@@ -19,8 +20,8 @@ func TestFilesThatDrawAreNoLanguageModels(t *testing.T) {
 	if err := w.WriteFile(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := CheckFile(path); !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(),
-		"draws pictures") {
+	if err := modelspec.CheckFile(path); !errors.Is(err, ErrMismatch) ||
+		!strings.Contains(err.Error(), "draws pictures") {
 		t.Error(err)
 	}
 }

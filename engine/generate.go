@@ -10,6 +10,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/engine/multimodal"
 	"github.com/eyelet-engine/eyelet/engine/prompt"
+	"github.com/eyelet-engine/eyelet/engine/sampling"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
@@ -36,7 +37,7 @@ func (m *Model) Generate(ctx context.Context, r Request) iter.Seq2[Event, error]
 				return !left
 			})
 			if errors.Is(err, ErrSchema) && retry < r.SchemaRetries && !left && ctx.Err() == nil {
-				r.Sampling = r.Sampling.anew()
+				r.Sampling = r.Sampling.Anew()
 				continue
 			}
 			if err != nil && !left {
@@ -103,7 +104,7 @@ func (m *Model) untilClosed(ctx context.Context) (context.Context, context.Cance
 }
 
 // prepare makes the request ready: its prompt, what holds the answer, and what draws its tokens.
-// close frees that, after an error too.
+// The sampler is to be closed, after an error too.
 func (a *answer) prepare(ctx context.Context) (*prompt.Prompt, error) {
 	m := a.model
 	if err := a.request.check(); err != nil {
@@ -126,27 +127,23 @@ func (a *answer) prepare(ctx context.Context) (*prompt.Prompt, error) {
 		return nil, err
 	}
 	a.relaxed, a.check = held.Relaxed, newSchemaCheck(a.request, held, schema)
-	if a.chain, a.result.Seed, err = m.sampler(a.request, held, p.Tokens()); err != nil {
+	if a.sampler, err = sampling.New(m.sampling(), &a.request.Sampling, held,
+		p.Tokens()); err != nil {
 		return nil, err
 	}
-	a.lines = m.newNewlines(&a.request.Sampling, p.Tokens())
+	a.result.Seed = a.sampler.Seed
 	a.understand(p.Thinking)
 	a.result.Usage.Prompt, a.result.Usage.Image = p.N, p.Images
 	if a.request.KeepPrompt {
 		a.result.Prompt = p.Tokens()
 	}
-	a.guide, err = m.guide(ctx, a.request)
-	return p, err
+	return p, a.sampler.Guide(ctx, a.request.Guidance, a.request.NegativePrompt)
 }
 
-// close frees what prepare has made.
-func (a *answer) close() {
-	if a.guide != nil {
-		a.model.run(func() { _ = a.guide.close() })
-	}
-	if a.chain != nil {
-		a.chain.Close()
-	}
+// sampling is what the model's tokens are drawn with.
+func (m *Model) sampling() sampling.Host {
+	return sampling.Host{Context: m.lc, Cells: m.cells, Ends: m.endings,
+		Threads: m.engine.threads, Thread: m.engine.thread, Open: m.newContext}
 }
 
 // heldBack returns a yield that passes events on when the last one has come.
@@ -171,7 +168,7 @@ func heldBack(yield func(Event) bool) func(Event) bool {
 func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	m := a.model
 	p, err := a.prepare(ctx)
-	defer a.close()
+	defer func() { a.sampler.Close() }()
 	if err != nil {
 		return err
 	}

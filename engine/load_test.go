@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/engine/modelspec"
+	"github.com/eyelet-engine/eyelet/engine/tower"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/vision"
@@ -133,9 +135,11 @@ func TestHostileMetadataDoesNotAbortTheProcess(t *testing.T) {
 			for _, v := range values {
 				rewrite(t, source, path, map[string]any{key: v}, nil)
 				tried++
-				if source == seedProjector && checkProjector(path, seedModel, 256) == nil {
-					if enc, err := openTower(ctx, EncoderMtmd, ModelSpec{Projector: path}, good.lm,
-						e); err == nil {
+				spec := ModelSpec{Model: seedModel, Projector: path, Encoder: EncoderMtmd}
+				_, bad := spec.Check()
+				if source == seedProjector && bad == nil {
+					if enc, _, err := tower.Open(ctx, &spec, tower.Host{Model: good.lm,
+						Threads: e.threads}); err == nil {
 						if in, err := vision.Preprocess(ctx, enc, imaging.NewRGB(30, 20)); err ==
 							nil {
 							_ = e.thread.Do(ctx, func() error {
@@ -147,7 +151,7 @@ func TestHostileMetadataDoesNotAbortTheProcess(t *testing.T) {
 						enc.Close()
 					}
 				}
-				spec := ModelSpec{Model: path, Context: 64}
+				spec = ModelSpec{Model: path, Context: 64}
 				if source == seedProjector {
 					spec = ModelSpec{Model: seedModel, Projector: path, Context: 128}
 				}
@@ -225,7 +229,7 @@ func TestTwoTokensOfOneText(t *testing.T) {
 	}
 	defer e.Close()
 	for what, err := range map[string]error{
-		"the check": CheckFile(path),
+		"the check": modelspec.CheckFile(path),
 		"the load": func() error {
 			_, err := e.Load(t.Context(), ModelSpec{Model: path})
 			return err

@@ -2,51 +2,16 @@ package engine
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/eyelet-engine/eyelet/engine/multimodal"
-	"github.com/eyelet-engine/eyelet/models/gguf"
-	"github.com/eyelet-engine/eyelet/models/mmproj"
 	"github.com/eyelet-engine/eyelet/models/vision/boxes"
-	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
 )
-
-// openEncoders opens what a projector file has: a vision tower, an encoder of sounds, or both.
-func (m *Model) openEncoders(ctx context.Context, spec ModelSpec) error {
-	f, err := gguf.Open(spec.Projector)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrModelFile, err)
-	}
-	sees, hears := mmproj.HasVision(f), mmproj.HasSound(f)
-	f.Close()
-	if sees {
-		if m.vision, err = openEncoder(ctx, spec, m.lm, m.engine); err != nil {
-			return err
-		}
-	}
-	if !hears {
-		return nil
-	}
-	devices, err := spec.towerDevices()
-	if err != nil {
-		return err
-	}
-	ears, err := libmtmd.OpenEars(ctx, spec.Projector, libmtmd.Options{Threads: m.engine.threads,
-		Model: m.lm, Devices: devices})
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil:
-		return fmt.Errorf("%w: %w", ErrModelFile, err)
-	}
-	m.ears = ears
-	return nil
-}
 
 // planner returns what plans the pictures and sounds of prompts.
 func (m *Model) planner() *multimodal.Planner {
 	return &multimodal.Planner{Tower: m.vision, Ears: m.ears, Identity: m.pictureIdentity,
-		Exact: m.exactImages, Flat: m.lm.NPosPerEmbd() < 2, Path: m.lm.Path(), Name: m.info.Name,
+		Exact: m.spec.ExactImages, Flat: m.lm.NPosPerEmbd() < 2, Path: m.lm.Path(),
+		Name: m.info.Name,
 		Kept: &m.kept}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,9 +14,13 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 	"github.com/eyelet-engine/eyelet/engine/media"
+	"github.com/eyelet-engine/eyelet/engine/modelspec"
 	"github.com/eyelet-engine/eyelet/engine/multimodal"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 	"github.com/eyelet-engine/eyelet/engine/prompt"
 	"github.com/eyelet-engine/eyelet/engine/sched"
+	"github.com/eyelet-engine/eyelet/engine/texts"
+	"github.com/eyelet-engine/eyelet/engine/tower"
 	"github.com/eyelet-engine/eyelet/models/vision"
 	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
 )
@@ -28,14 +31,14 @@ type Info struct {
 	Architecture string
 	Description  string // libllama's short name, for example "llama 7B Q4_K - Medium"
 	Parameters   uint64
-	Bytes        uint64        // weights of the language model
-	Context      int           // length of the KV cache in tokens
-	ContextTrain int           // length that the model was trained for
-	Vision       string        // kind of vision encoder, empty for a text model
-	Encoder      string        // what runs it: "native", "ggml", "plain" or "mtmd"
-	Precision    string        // its arithmetic, where a native tower runs it
-	Devices      []DeviceShare // what lies on devices beside the CPU
-	Sound        string        // kind of the encoder of sounds, empty where there is none
+	Bytes        uint64            // weights of the language model
+	Context      int               // length of the KV cache in tokens
+	ContextTrain int               // length that the model was trained for
+	Vision       string            // kind of vision encoder, empty for a text model
+	Encoder      string            // what runs it: "native", "ggml", "plain" or "mtmd"
+	Precision    string            // its arithmetic, where a native tower runs it
+	Devices      []placement.Share // what lies on devices beside the CPU
+	Sound        string            // kind of the encoder of sounds, empty where there is none
 	// what speaks against trusting answers about pictures; empty for nothing
 	Caution string
 	// where the chat template comes from: "model", "given", "ollama", or the name of a fallback
@@ -51,16 +54,14 @@ type Model struct {
 	memory int64 // what Memory says
 	load   time.Duration
 
-	lm          *llama.Model
-	lc          *llama.Context
-	adapters    adapters
-	rope        [2]float32     // ModelSpec.RopeBase and RopeScale
-	vision      vision.Encoder // nil for a text model
-	ears        *libmtmd.Ears  // nil without an encoder of sounds
-	dialogue    *prompt.Dialogue
-	exactImages bool // ModelSpec.ExactImages
-	ended       sync.Once
-	ends        []Token // see endings
+	lm       *llama.Model
+	lc       *llama.Context
+	adapters adapters
+	vision   vision.Encoder // nil for a text model
+	ears     *libmtmd.Ears  // nil without an encoder of sounds
+	dialogue *prompt.Dialogue
+	ended    sync.Once
+	ends     []Token // see endings
 
 	cells           int    // items that a request can have
 	pictureIdentity string // what the keys of pictures are made with
@@ -77,13 +78,8 @@ type Model struct {
 	disk            *disk.Store    // nil without StateDir
 	sched           *sched.Scheduler
 
-	maxGap       time.Duration // between tokens of running answers, which other work should leave
-	embedding    chan struct{} // held by who uses embedder
-	embedWaiting atomic.Int64  // who uses or waits for embedder
-	queue        int           // most that wait for it
-	embedder     *embedder     // nil until the first Embed
-	scoring      chan struct{} // held by who uses scorer
-	scorer       *scorer       // nil until the first Score
+	embedder *texts.Embedder
+	scorer   *texts.Scorer
 
 	mu        sync.Mutex
 	borrowers map[*Model]struct{} // models that draft with this one
@@ -105,15 +101,17 @@ func (e *Engine) Load(ctx context.Context, spec ModelSpec) (*Model, error) {
 	}
 	defer e.loading.Done()
 	m, err := e.load(ctx, spec)
-	for fewer := spec; err != nil && fewer.takeFewer(m, err); {
+	// of a number of layers that was asked for, nothing is taken away
+	for fewer := spec; err != nil && spec.GPULayers == 0 &&
+		placement.TakeFewer(&fewer, m.info.Devices, err); {
 		if m, err = e.load(ctx, fewer); err == nil {
-			fewer.sayFewer(m)
+			placement.NotifyFewer(&fewer, m.info.Devices)
 		}
 	}
 	if err != nil {
-		if spec.byManifest && errors.Is(err, ErrDevice) {
+		if spec.ByManifest && errors.Is(err, ErrDevice) {
 			err = fmt.Errorf("by its parameters (num_gpu, device, tensor_split, vision_device), "+
-				"%s cannot be placed here: %w", baseName(spec.Model), err)
+				"%s cannot be placed here: %w", spec.FileName(), err)
 		}
 		return nil, err
 	}
@@ -128,9 +126,7 @@ func (e *Engine) Load(ctx context.Context, spec ModelSpec) (*Model, error) {
 // load opens a model as spec says. With an error, the model is closed, and tells no more than where
 // it was to lie.
 func (e *Engine) load(ctx context.Context, spec ModelSpec) (*Model, error) {
-	m := &Model{engine: e, spec: spec, exactImages: spec.ExactImages, maxGap: cmp.Or(spec.MaxGap,
-		sched.DefaultMaxGap), embedding: make(chan struct{}, 1), queue: cmp.Or(spec.Queue,
-		sched.DefaultQueue), scoring: make(chan struct{}, 1)}
+	m := &Model{engine: e, spec: spec}
 	m.closed, m.end = context.WithCancelCause(context.Background())
 	err := m.open(ctx, spec)
 	if err != nil {
@@ -149,52 +145,35 @@ func noContext(ctx context.Context, err error) error {
 
 // open loads the parts in the order in which mistakes are cheapest to find.
 func (m *Model) open(ctx context.Context, spec ModelSpec) (err error) {
-	params, err := spec.check()
+	params, err := spec.Check()
 	if err != nil {
 		return err
 	}
 	if err := llama.Init(); err != nil {
 		return err
 	}
-	load, err := spec.modelParams(ctx)
+	loading, err := placement.Begin(ctx, &spec)
 	if err != nil {
 		return err
 	}
-	placed, loaded, err := deviceClaims.place(&spec, load.Devices)
-	if err != nil {
-		return err
-	}
-	defer func() { loaded(err == nil) }()
-	if placed.apply(&spec, &load); placed != nil {
-		m.info.Devices = slices.Clone(placed.shares)
-	}
-	m.lm, err = llama.LoadModel(ctx, spec.Model, load)
-	if err != nil {
-		switch {
-		case ctx.Err() != nil || errors.Is(err, ErrDeviceLost):
-			return err
-		case errors.Is(err, llama.ErrDeviceFull):
-			return fmt.Errorf("%w: %w", ErrModel, err)
-		}
-		if bad := CheckFile(spec.Model); bad != nil { // what libllama names by a line of its source
-			return bad
-		}
-		return fmt.Errorf("%w: %w", ErrModelFile, err)
-	}
-	if err := checkRotation(m.lm); err != nil {
+	defer func() { loading.End(err == nil) }()
+	m.info.Devices = loading.Shares
+	if err := m.openLanguage(ctx, spec.Model, loading.Params); err != nil {
 		return err
 	}
 	if spec.Projector != "" {
-		if err := m.openEncoders(ctx, spec); err != nil {
+		if m.vision, m.ears, err = tower.Open(ctx, &spec, tower.Host{Model: m.lm,
+			Threads: m.engine.threads, Thread: m.engine.thread}); err != nil {
 			return err
 		}
-		m.countTower()
+		if share, ok := tower.Share(m.vision); ok {
+			m.info.Devices = placement.Add(m.info.Devices, share)
+		}
 	}
 	m.fitContext(spec, &params)
 	if m.adapters, err = openAdapters(m.lm, spec.Adapters); err != nil {
 		return err
 	}
-	m.rope = [2]float32{spec.RopeBase, spec.RopeScale}
 	if m.lc, err = m.newContext(ctx, params); err != nil {
 		if errors.Is(err, llama.ErrNoMemory) {
 			return fmt.Errorf("%w; give a shorter context or a smaller type of the cache", err)
@@ -202,23 +181,53 @@ func (m *Model) open(ctx context.Context, spec ModelSpec) (err error) {
 		return noContext(ctx, err)
 	}
 	if spec.Draft != "" && !spec.NoSpeculation {
-		if m.draft, err = openDrafter(ctx, spec, m); err != nil {
+		if err := m.openDraft(ctx, spec); err != nil {
 			return err
-		}
-		m.draftsOnCPU.Store(!m.draft.lm.OnDevices())
-		for _, s := range m.draft.shares {
-			s.Layers = 0 // which are not the model's
-			m.addShare(s)
 		}
 	}
 	if err := m.openTemplate(spec); err != nil {
 		return err
 	}
 	m.describe(spec)
-	if m.memory, err = spec.memory(m.info.Devices); err != nil {
+	if m.memory, err = placement.MemoryBeside(&spec, m.info.Devices); err != nil {
 		return err
 	}
-	return m.startScheduler(spec, params)
+	if err := m.startScheduler(spec, params); err != nil {
+		return err
+	}
+	m.readTexts(&spec)
+	return nil
+}
+
+// openLanguage loads the language model.
+func (m *Model) openLanguage(ctx context.Context, path string,
+	params llama.ModelParams) (err error) {
+	m.lm, err = llama.LoadModel(ctx, path, params)
+	switch {
+	case err == nil:
+		return modelspec.CheckRotation(m.lm)
+	case ctx.Err() != nil || errors.Is(err, ErrDeviceLost):
+		return err
+	case errors.Is(err, llama.ErrDeviceFull):
+		return fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	if bad := modelspec.CheckFile(path); bad != nil { // what libllama names by a line of its source
+		return bad
+	}
+	return fmt.Errorf("%w: %w", ErrModelFile, err)
+}
+
+// openDraft loads the model that guesses tokens ahead, and counts what of it lies on devices.
+func (m *Model) openDraft(ctx context.Context, spec ModelSpec) (err error) {
+	if m.draft, err = openDrafter(ctx, spec, m); err != nil {
+		return err
+	}
+	m.draftsOnCPU.Store(!m.draft.lm.OnDevices())
+	for _, s := range m.draft.shares {
+		s.Layers = 0 // which are not the model's
+		m.info.Devices = placement.Add(m.info.Devices, s)
+	}
+	return nil
 }
 
 // newContext makes a context of the model with its adapters. Buffers are first touched, and
@@ -248,7 +257,7 @@ func (m *Model) secondContext(ctx context.Context, p llama.ContextParams,
 
 // makeContext is newContext for those who are on the compute thread.
 func (m *Model) makeContext(p llama.ContextParams) (lc *llama.Context, err error) {
-	p.RopeFreqBase, p.RopeFreqScale = m.rope[0], m.rope[1]
+	p.RopeFreqBase, p.RopeFreqScale = m.spec.RopeBase, m.spec.RopeScale
 	if lc, err = llama.NewContext(m.lm, p); err == nil && len(m.adapters.list) > 0 {
 		err = lc.SetAdapters(m.adapters.list, m.adapters.scales)
 	}
@@ -260,8 +269,8 @@ func (m *Model) makeContext(p llama.ContextParams) (lc *llama.Context, err error
 
 // fitContext adds what depends on the model.
 func (m *Model) fitContext(spec ModelSpec, p *llama.ContextParams) {
-	p.Threads, p.NUBatch = m.engine.threads, spec.microBatch
-	p.NSeqMax = spec.Parallel + keptSequences
+	p.Threads, p.NUBatch = m.engine.threads, spec.MicroBatch
+	p.NSeqMax = spec.Parallel + modelspec.KeptSequences
 	if m.rigid() || m.lm.NSWA() > 0 {
 		p.NSeqMax = spec.Parallel // each takes memory of its own
 		if compute.ReaderCells(m.lm, 0, spec.Parallel) > 0 {
@@ -305,7 +314,7 @@ func (m *Model) openTemplate(spec ModelSpec) (err error) {
 func (m *Model) describe(spec ModelSpec) {
 	name, _ := m.lm.Meta("general.name")
 	if name == "" {
-		name = cmp.Or(spec.Name, baseName(spec.Model))
+		name = cmp.Or(spec.Name, spec.FileName())
 	}
 	arch, _ := m.lm.Meta("general.architecture")
 	m.info.Name, m.info.Architecture, m.info.Description = name, arch, m.lm.Description()
@@ -340,6 +349,9 @@ func (m *Model) Lost() error {
 // Info describes the model.
 func (m *Model) Info() Info { return m.info }
 
+// Memory returns about how many bytes of memory the model takes, beside those of devices.
+func (m *Model) Memory() int64 { return m.memory }
+
 // Close ends running requests with ErrClosed and frees the model. Whoever calls it, together or
 // again, returns when that is done, with the same error.
 func (m *Model) Close() error {
@@ -351,7 +363,7 @@ func (m *Model) Close() error {
 		m.requests.Wait()
 		m.recall()
 		m.err = m.free()
-		deviceClaims.freed(m.info.Devices)
+		placement.Release(m.info.Devices)
 		// only now: the engine's Close keeps the compute thread for models that it knows
 		m.engine.remove(m)
 	})
@@ -373,12 +385,7 @@ func (m *Model) free() error {
 		if m.draft != nil {
 			errs = append(errs, m.draft.Close())
 		}
-		if m.embedder != nil {
-			errs = append(errs, m.embedder.Close())
-		}
-		if m.scorer != nil {
-			errs = append(errs, m.scorer.Close())
-		}
+		errs = append(errs, m.embedder.Close(), m.scorer.Close())
 		if m.lc != nil {
 			errs = append(errs, m.lc.Close())
 		}

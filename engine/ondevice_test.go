@@ -18,6 +18,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/peers"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 )
 
 // device skips a test that is for processes with a device of ggml's, which EYELET_TEST_DEVICE
@@ -441,7 +442,7 @@ func TestOnADeviceWithoutMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := mustAsk(t, m, r).text; got != want || layersOf(m.Info().Devices) != 7 {
+	if got := mustAsk(t, m, r).text; got != want || placement.Layers(m.Info().Devices) != 7 {
 		t.Errorf("%q on %v, want %q", got, m.Info().Devices, want)
 	}
 }
@@ -481,7 +482,7 @@ func TestOnASmallDevice(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			layers := layersOf(m.Info().Devices)
+			layers := placement.Layers(m.Info().Devices)
 			if got := mustAsk(t, m, r).text; got != want || layers == 7 ||
 				!strings.Contains(said, "no room for") {
 				t.Errorf("%q with %v, want %q; %q", got, m.Info().Devices, want, said)

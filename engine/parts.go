@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/compute"
@@ -17,18 +16,11 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/kv"
 	"github.com/eyelet-engine/eyelet/engine/kv/disk"
 	"github.com/eyelet-engine/eyelet/engine/media"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/models/vision"
 	"github.com/eyelet-engine/eyelet/models/vision/libmtmd"
 )
-
-// DefaultParallel is the number of requests of a model that are computed at a time.
-const DefaultParallel = 4
-
-// keptSequences is how many finished sequences stay as cache beside those that run. More would find
-// more beginnings again; each is a number of which libllama has 256, and cells are what runs out
-// first.
-const keptSequences = 28
 
 // startScheduler puts together what computes requests: decoder, cache, encoder, disk, scheduler.
 // The context is open.
@@ -39,7 +31,7 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 	rigid := m.rigid()
 	if m.vision != nil {
 		m.pictureIdentity = m.vision.Info().Identity
-		if m.exactImages {
+		if m.spec.ExactImages {
 			m.pictureIdentity += " exact"
 		}
 	}
@@ -50,14 +42,8 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 	}
 	identity := ""
 	if spec.StateDir != "" {
-		if identity, err = m.stateIdentity(spec); err != nil {
+		if identity, err = m.openDisk(spec); err != nil {
 			return err
-		}
-		dir := filepath.Join(spec.StateDir, "sequences", identity[:16])
-		m.disk, err = disk.Open(dir, disk.Options{Bytes: spec.StateBytes, Model: identity,
-			WholeOnly: rigid || m.lm.NSWA() > 0})
-		if err != nil {
-			return fmt.Errorf("engine: the folder for saved conversations: %w", err)
 		}
 	}
 	sequences := m.lc.NSeqMax()
@@ -103,6 +89,20 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 	return nil
 }
 
+// openDisk opens the folder for saved conversations, and returns the identity of what is in them.
+func (m *Model) openDisk(spec ModelSpec) (identity string, err error) {
+	if identity, err = m.stateIdentity(spec); err != nil {
+		return "", err
+	}
+	dir := filepath.Join(spec.StateDir, "sequences", identity[:16])
+	m.disk, err = disk.Open(dir, disk.Options{Bytes: spec.StateBytes, Model: identity,
+		WholeOnly: m.rigid() || m.lm.NSWA() > 0})
+	if err != nil {
+		return "", fmt.Errorf("engine: the folder for saved conversations: %w", err)
+	}
+	return identity, nil
+}
+
 // startEncoder makes the image cache and the encoder of pictures.
 func (m *Model) startEncoder(spec ModelSpec) (err error) {
 	options := media.Options{Bytes: spec.ImageBytes}
@@ -138,7 +138,7 @@ func (m *Model) leavesCPU(spec ModelSpec) bool {
 	case *vision.Graph:
 		return false
 	case *libmtmd.Encoder:
-		devices, err := spec.towerDevices()
+		devices, err := placement.MtmdDevices(&spec)
 		return err == nil && len(devices) == 0
 	}
 	return true
@@ -170,9 +170,12 @@ func rebuildCost(i kv.Item) float64 {
 // the cache, the libraries' version. Files of many gigabytes are known by their size and by
 // samples.
 func (m *Model) stateIdentity(spec ModelSpec) (string, error) {
+	params, err := spec.ContextParams()
+	if err != nil {
+		return "", err
+	}
 	h := sha256.New()
-	// of which there are several spellings
-	fmt.Fprintf(h, "%s %v\n", llama.Version(), cacheTypes[strings.ToLower(spec.CacheType)])
+	fmt.Fprintf(h, "%s %v\n", llama.Version(), params.TypeK) // of which there are several spellings
 	f, err := os.Open(spec.Model)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrModelFile, err)

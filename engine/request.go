@@ -10,6 +10,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/multimodal"
 	"github.com/eyelet-engine/eyelet/engine/prompt"
+	"github.com/eyelet-engine/eyelet/engine/sampling"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/models/chat"
 )
@@ -122,36 +123,7 @@ type Request struct {
 }
 
 // Sampling says how tokens are chosen. The zero value always takes the most probable one.
-type Sampling struct {
-	// 0 takes the most probable token; the rest is ignored then, but for penalties and bias
-	Temperature float32
-	TopK        int     // 0 keeps all
-	TopP        float32 // 0 or 1 keeps all
-	MinP        float32 // 0 keeps all
-	TypicalP    float32 // 0 or 1 keeps all
-	Seed        *uint32 // nil draws one; Result.Seed tells which
-
-	RepeatPenalty    float32 // 0 or 1 is off
-	FrequencyPenalty float32
-	PresencePenalty  float32
-	// PenaltyLastN is how many tokens penalties look back on, those of the prompt included and
-	// pictures left out; 0 means 64, negative all that the context holds.
-	PenaltyLastN int
-
-	// SpareNewline keeps penalties from counting for the newline, without which lists and verses
-	// run into one line.
-	SpareNewline bool
-
-	LogitBias map[Token]float32 // added to logits; negative infinity forbids a token
-	IgnoreEnd bool              // forbids the tokens that end an answer
-
-	// Mirostat draws tokens so that the text stays about as surprising as MirostatTau bits a token
-	// (Basu et al. 2021): 1 and 2 are the paper's two algorithms, 0 is off. TopK, TopP, MinP and
-	// TypicalP are ignored with it.
-	Mirostat    int
-	MirostatTau float32 // 0 means 5
-	MirostatEta float32 // how fast it corrects itself; 0 means 0.1
-}
+type Sampling = sampling.Options
 
 // Message is a turn of a conversation.
 type Message = prompt.Message
@@ -230,12 +202,7 @@ type Event struct {
 }
 
 // TokenLogprob is a token of the answer with the natural logarithm of its probability.
-type TokenLogprob struct {
-	Token   Token
-	Text    string // the token's bytes; may be part of a character
-	Logprob float64
-	Top     []TokenLogprob // the most probable tokens at this place, best first
-}
+type TokenLogprob = sampling.TokenLogprob
 
 // FinishReason says why an answer ended.
 type FinishReason string

@@ -42,7 +42,7 @@ func repertoire(t *testing.T) (list []asked) {
 	list = requests(t)
 	two := 0
 	for _, shape := range aloneShapes {
-		m := open(t, func(s *ModelSpec) { s.microBatch = shape })
+		m := open(t, func(s *ModelSpec) { s.MicroBatch = shape })
 		for i := range list {
 			q := &list[i]
 			alone := q.request
@@ -312,7 +312,8 @@ func TestAnswersDoNotDependOnTheSchedule(t *testing.T) {
 			break
 		}
 	}
-	t.Logf("%d schedules of %d requests, %d of them cancelled; %d near ties, %d put aside, %d tokens guessed, %d restarts, %d items read beside answers",
+	t.Logf("%d schedules of %d requests, %d of them cancelled; %d near ties, %d put aside, %d "+
+		"tokens guessed, %d restarts, %d items read beside answers",
 		o.schedules, o.requests, o.cancelled, o.near, o.aside, o.guessed, o.restarts, o.beside)
 	if o.near > most {
 		t.Errorf("%d of %d schedules have near ties that fell the other way, want at most %d",
@@ -391,7 +392,8 @@ func TestACrowdWithATinyCache(t *testing.T) {
 	wg.Wait()
 	idle(t, m)
 	st := m.Stats()
-	t.Logf("%d answers, %d gave up, %d found the queue full, %d near ties; %d put aside, %d encodes, %d saved", answers, gaveUp, busy, near, st.Preempted,
+	t.Logf("%d answers, %d gave up, %d found the queue full, %d near ties; %d put aside, %d "+
+		"encodes, %d saved", answers, gaveUp, busy, near, st.Preempted,
 		st.Media.Finished, st.Media.SavedMemory+st.Media.SavedInFlight)
 	if answers+gaveUp != clients*rounds || (!testing.Short() && busy == 0) {
 		t.Errorf("%d answers and %d that gave up, of %d; the queue was full %d times", answers,

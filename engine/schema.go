@@ -157,15 +157,3 @@ func (c *schemaCheck) outcome(r *Result) (*SchemaCheck, error) {
 	}
 	return checked, judge(c.answer.Check([]byte(strings.TrimSpace(c.text.String()))), true)
 }
-
-// anew is how an answer is drawn again: by another seed, and at random where it was not.
-func (s Sampling) anew() Sampling {
-	if s.Temperature == 0 {
-		s.Temperature = 0.7
-	}
-	if s.Seed != nil {
-		seed := *s.Seed + 1
-		s.Seed = &seed
-	}
-	return s
-}

@@ -56,3 +56,19 @@ func TestASessionThatWasShiftedIsNotSaved(t *testing.T) {
 		t.Errorf("got %v", result.SessionError)
 	}
 }
+
+func TestSpellingsOfTheCacheTypeAreOneIdentity(t *testing.T) {
+	m := open(t, textOnly)
+	seen := map[string]bool{}
+	for _, spelling := range []string{"", "f16", "F16"} {
+		id, err := m.stateIdentity(ModelSpec{Model: seedModel, CacheType: spelling})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[id] = true
+	}
+	other, err := m.stateIdentity(ModelSpec{Model: seedModel, CacheType: "q8_0"})
+	if err != nil || len(seen) != 1 || seen[other] {
+		t.Errorf("%d identities of one type, %v", len(seen), err)
+	}
+}

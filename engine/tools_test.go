@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/eyelet-engine/eyelet/engine/sampling"
 )
 
 // The built-in model knows no tools and writes few characters, so that templates of other models
@@ -115,11 +117,12 @@ func TestFreeTextIsHeldToACallOnceItBegins(t *testing.T) {
 			if err != nil || held.Trigger == "" {
 				t.Fatal(held, err)
 			}
-			chain, _, err := m.sampler(&r, held, nil)
+			s, err := sampling.New(m.sampling(), &r.Sampling, held, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer chain.Close()
+			defer s.Close()
+			chain := s.Chain
 			tokens, err := m.lm.Vocab().Tokenize(begin, false, false)
 			if err != nil {
 				t.Fatal(err)

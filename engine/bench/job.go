@@ -11,6 +11,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/vision"
@@ -413,7 +414,7 @@ func (j *Job) speed(ctx context.Context, progress func(string)) (*Speed, error) 
 		if j.RPC != "" || j.Device != "" {
 			spec := engine.ModelSpec{RPC: j.RPC, Device: j.Device}
 			var err error
-			if params.Devices, err = spec.LayerDevices(ctx); err != nil {
+			if params.Devices, err = placement.Devices(ctx, &spec); err != nil {
 				return err
 			}
 			params.GPULayers = 0 // as many as there are

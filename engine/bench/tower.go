@@ -17,7 +17,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -25,6 +24,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cgo/onednn"
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/modelspec"
 	"github.com/eyelet-engine/eyelet/kernels/nn"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/vision"
@@ -72,13 +72,13 @@ func OpenTower(ctx context.Context, path string, opt TowerOptions) (*Tower, erro
 	options := vision.Options{Layout: opt.Layout}
 	switch backend {
 	case "mtmd", accelerated:
-		t.Encoder, err = asEncoder(libmtmd.Open(ctx, path, libmtmd.Options{Threads: opt.Threads,
-			NoAccelerator: backend == "mtmd", Collector: opt.Collector}))
+		t.Encoder, err = vision.AsEncoder(libmtmd.Open(ctx, path, libmtmd.Options{
+			Threads: opt.Threads, NoAccelerator: backend == "mtmd", Collector: opt.Collector}))
 		for _, tensor := range f.Tensors() {
 			t.WeightBytes += tensor.Size()
 		}
 	case "plain":
-		t.Encoder, err = asEncoder(vision.OpenPlain(path, options))
+		t.Encoder, err = vision.AsEncoder(vision.OpenPlain(path, options))
 		for _, tensor := range f.Tensors() {
 			t.WeightBytes += 4 * int64(tensor.Elements())
 		}
@@ -99,14 +99,6 @@ func OpenTower(ctx context.Context, path string, opt TowerOptions) (*Tower, erro
 	return t, nil
 }
 
-// asEncoder keeps a nil pointer from becoming an interface that is not nil.
-func asEncoder[T vision.Encoder](e T, err error) (vision.Encoder, error) {
-	if err != nil {
-		return nil, err
-	}
-	return e, nil
-}
-
 func chooseBackend(f *gguf.File, backend string) (string, error) {
 	switch backend {
 	case "native", "mtmd", "plain", accelerated:
@@ -115,14 +107,7 @@ func chooseBackend(f *gguf.File, backend string) (string, error) {
 	default:
 		return "", fmt.Errorf("%w: unknown backend %q", engine.ErrRequest, backend)
 	}
-	_, err := vision.Describe(f)
-	switch {
-	case errors.Is(err, vision.ErrUnknownTower):
-		return "mtmd", nil
-	case err != nil:
-		return "", fmt.Errorf("%w: %s: %w", engine.ErrModelFile, f.Path(), err)
-	}
-	return "native", nil
+	return modelspec.EncoderOf(f)
 }
 
 // Stages is the time of each stage of an encoding. The stages of backends that do not tell them

@@ -21,10 +21,10 @@ var Model = append([]error{engine.ErrModelFile, store.ErrUnsupported, store.ErrU
 
 // packageNames matches the prefixes that packages of this module give their errors, at the start or
 // after another error's text.
-var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|batch|rows|bench|sets|rpc|draw|` +
-	`diffusion|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|server|store|bundle|` +
-	`registry|sbom|imaging|sound|vision|llava|chat|grammar|safetensors|hf|convert|quantize|` +
-	`imatrix|strconv\.\w+): )+`)
+var packageNames = regexp.MustCompile(`(^|: )(?:(?:engine|compute|texts|batch|rows|bench|sets|` +
+	`rpc|draw|diffusion|gguf|llama|ggml|mtmd|libmtmd|onednn|nn|patch|jpeg|builtin|server|store|` +
+	`bundle|registry|sbom|imaging|sound|vision|llava|chat|grammar|safetensors|hf|convert|` +
+	`quantize|imatrix|strconv\.\w+): )+`)
 
 // Text returns the text of an error on one line, without the names of packages, which help a
 // programmer and nobody else.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
@@ -85,9 +86,11 @@ type loader interface {
 // engineLoader is the loader of an Engine.
 type engineLoader struct{ engine *engine.Engine }
 
-func (l engineLoader) bytes(spec engine.ModelSpec) (int64, error) { return spec.Memory() }
-func (l engineLoader) close(m *engine.Model) error                { return m.Close() }
-func (l engineLoader) short(spec engine.ModelSpec) []string       { return spec.Short() }
+func (l engineLoader) close(m *engine.Model) error          { return m.Close() }
+func (l engineLoader) short(spec engine.ModelSpec) []string { return placement.Short(&spec) }
+func (l engineLoader) bytes(spec engine.ModelSpec) (int64, error) {
+	return placement.Memory(&spec)
+}
 func (l engineLoader) devices(m *engine.Model) (names []string) {
 	for _, share := range m.Info().Devices {
 		names = append(names, share.Device)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 )
 
 func TestPoolLoadsOnceForAllWhoWait(t *testing.T) {
@@ -417,7 +418,7 @@ func TestPoolWithTheBuiltInModel(t *testing.T) {
 	defer e.Close()
 	spec := engine.ModelSpec{Model: seedModel,
 		Projector: builtin + "mmproj-eyelet-builtin-q8_0.gguf", Context: 512}
-	bytes, err := spec.Memory()
+	bytes, err := placement.Memory(&spec)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/models/store"
@@ -37,7 +38,8 @@ func (ms *models) use(ctx context.Context, m *model, contextLength int,
 	}
 	if facts, err := ms.facts(spec.Model); err == nil && facts.fused {
 		return nil, fmt.Errorf(
-			"%w: %s holds the vision tower and the language model in one file, which libllama does not open; import the two files that llama.cpp's converter makes",
+			"%w: %s holds the vision tower and the language model in one file, which libllama "+
+				"does not open; import the two files that llama.cpp's converter makes",
 			store.ErrUnsupported, m.name)
 	}
 	ms.called(key, m)
@@ -109,7 +111,7 @@ func (ms *models) noteBudget(key string, m *model, loaded *engine.Model) {
 // holds, and nothing changes on a machine without devices.
 func (ms *models) placed(m *model, layers int) *model {
 	operator := ms.options.Spec
-	if layers < 0 || m.draws() || operator.Placed() || !operator.Divisible() {
+	if layers < 0 || m.draws() || operator.Placed() || !placement.Divisible(&operator) {
 		return m
 	}
 	if facts, err := ms.facts(m.spec.Model); err == nil && facts.layers > 0 {

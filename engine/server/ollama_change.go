@@ -14,6 +14,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/faults"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/fields"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/ollama"
@@ -222,13 +223,7 @@ func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 		if err != nil {
 			return err
 		}
-		p, err := store.ParseParams(data)
-		if err != nil {
-			return failure.Field("parameters", "%s", failure.Text(err))
-		}
-		var spec engine.ModelSpec
-		spec.TakePlacement(p.Placement())
-		if err := spec.CheckDevice(); err != nil {
+		if err := checkPlacement(data); err != nil {
 			return err
 		}
 		recipe.Texts[store.MediaParams] = data
@@ -237,7 +232,8 @@ func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 		for i, msg := range q.Messages {
 			if msg.Role == "" || len(msg.Images) > 0 {
 				return failure.Field("messages",
-					"message %d has no role, or has pictures, which a model's own messages cannot have",
+					"message %d has no role, or has pictures, which a model's own messages "+
+						"cannot have",
 					i+1)
 			}
 		}
@@ -247,22 +243,41 @@ func recipeTexts(recipe *store.Recipe, q *api.CreateRequest) error {
 		}
 		recipe.Texts[store.MediaMessages] = data
 	}
-	switch license := q.License.(type) {
+	var err error
+	recipe.Licenses, err = licenses(q.License)
+	return err
+}
+
+// checkPlacement refuses parameters by which the model could not be placed here.
+func checkPlacement(params []byte) error {
+	p, err := store.ParseParams(params)
+	if err != nil {
+		return failure.Field("parameters", "%s", failure.Text(err))
+	}
+	var spec engine.ModelSpec
+	spec.TakePlacement(p.Placement())
+	return placement.Check(&spec)
+}
+
+// licenses reads a licence, or a list of them.
+func licenses(field any) (texts []string, err error) {
+	switch license := field.(type) {
 	case nil:
 	case string:
-		recipe.Licenses = []string{license}
+		texts = []string{license}
 	case []any:
 		for _, x := range license {
 			text, ok := x.(string)
 			if !ok {
-				return failure.Field("license", "the licences hold something that is no text")
+				return nil, failure.Field("license", "the licences hold something that is no text")
 			}
-			recipe.Licenses = append(recipe.Licenses, text)
+			texts = append(texts, text)
 		}
 	default:
-		return failure.Field("license", "the licence is neither a text nor a list of texts")
+		return nil, failure.Field("license",
+			"the licence is neither a text nor a list of texts")
 	}
-	return nil
+	return texts, nil
 }
 
 // progress tells a client how far a change is, line by line, or how it ended.
@@ -387,6 +402,7 @@ func (s *Server) ollamaPull(w http.ResponseWriter, r *http.Request, q *api.PullR
 // server connect elsewhere.
 func (s *Server) ollamaTransfer(_ http.ResponseWriter, r *http.Request) error {
 	return failure.New(http.StatusNotImplemented, failure.KindUnsupported,
-		"%s is not served: this server has no registry, and connects to none; on its machine, \"eyelet import\", \"eyelet pull\" and \"eyelet push\" carry models",
+		"%s is not served: this server has no registry, and connects to none; on its machine, "+
+			"\"eyelet import\", \"eyelet pull\" and \"eyelet push\" carry models",
 		r.URL.Path)
 }

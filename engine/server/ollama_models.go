@@ -16,7 +16,7 @@ import (
 	"github.com/ollama/ollama/api"
 	ollama "github.com/ollama/ollama/types/model"
 
-	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 	"github.com/eyelet-engine/eyelet/engine/pool"
 	templates "github.com/eyelet-engine/eyelet/models/chat"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -100,29 +100,13 @@ type psResponse struct {
 // loadedResponse is a loaded model, and what of it lies on which device.
 type loadedResponse struct {
 	api.ProcessModelResponse
-	Devices []engine.DeviceShare `json:"devices,omitempty"`
+	Devices []placement.Share `json:"devices,omitempty"`
 }
 
 // showResponse is what Ollama tells of a model, and where it would lie if it were loaded now.
 type showResponse struct {
 	api.ShowResponse
-	Placement *placement `json:"placement,omitempty"`
-}
-
-// placement is where a language model lies.
-type placement struct {
-	Layers  int                  `json:"layers"`  // of the model, its output included
-	Devices []engine.DeviceShare `json:"devices"` // that take some of them
-}
-
-// placement returns where the model would lie; nil where its file, or what names devices, does not
-// tell.
-func (m *model) placement(ctx context.Context) *placement {
-	shares, layers, err := m.spec.Placement(ctx)
-	if err != nil || layers == 0 {
-		return nil
-	}
-	return &placement{layers, append([]engine.DeviceShare{}, shares...)}
+	Placement *placement.Placement `json:"placement,omitempty"`
 }
 
 // ollamaPs answers GET /api/ps: the models that take memory.
@@ -199,7 +183,8 @@ func (s *Server) ollamaShow(w http.ResponseWriter, r *http.Request, q *api.ShowR
 		show.ProjectorInfo = metadata(projector, q.Verbose)
 	}
 	show.Modelfile = m.modelfile(show)
-	return s.writeJSON(w, http.StatusOK, showResponse{show, m.placement(r.Context())})
+	place, _ := placement.Of(r.Context(), &m.spec) // nil where it cannot be told
+	return s.writeJSON(w, http.StatusOK, showResponse{show, place})
 }
 
 // showDrawing returns what is known of a model that draws.

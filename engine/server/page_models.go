@@ -15,6 +15,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/draw"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -87,7 +88,7 @@ func (s *Server) pageModel(m *model) pageModel {
 		need(file.Memory(file.Side, file.Side))
 		return p
 	}
-	needs, err := m.spec.Memory()
+	needs, err := placement.Memory(&m.spec)
 	if err != nil {
 		p.Unusable = failure.Text(err)
 		return p

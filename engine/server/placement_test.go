@@ -11,6 +11,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/fields"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
@@ -99,7 +100,7 @@ func TestParametersThatNameNoDeviceAreRefused(t *testing.T) {
 	r := ts.do(t, "POST", "/api/show", `{"model":"placed:v1"}`)
 	var show struct {
 		Parameters string
-		Placement  *placement
+		Placement  *placement.Placement
 	}
 	if err := json.Unmarshal([]byte(r.text), &show); err != nil || show.Placement == nil ||
 		show.Placement.Layers != 7 || len(show.Placement.Devices) != 0 ||

@@ -51,6 +51,14 @@ type Encoder interface {
 	Close() error
 }
 
+// AsEncoder returns a tower or an error, and no Encoder that holds a nil tower.
+func AsEncoder[T Encoder](tower T, err error) (Encoder, error) {
+	if err != nil {
+		return nil, err
+	}
+	return tower, nil
+}
+
 // A Plan is what a prompt has in the place of a picture, known from the picture's size.
 type Plan struct {
 	// W and H are the sides of the upright picture in its file.

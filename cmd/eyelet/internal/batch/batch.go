@@ -23,6 +23,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/batch"
 	"github.com/eyelet-engine/eyelet/engine/batch/rows"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/engine/server"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
@@ -94,7 +95,8 @@ type queueOptions struct {
 
 func (q *queueOptions) bind(f *pflag.FlagSet) {
 	f.StringVar(&q.url, "nats",
-		"", "address of a NATS server with JetStream, as nats://queue:4222 or tls://queue:4222; several with commas (user and password: nats://user:password@queue)")
+		"", "address of a NATS server with JetStream, as nats://queue:4222 or tls://queue:4222; "+
+			"several with commas (user and password: nats://user:password@queue)")
 	f.StringVar(&q.connect.Credentials, "nats-creds", "", "file of NATS credentials (JWT and key)")
 	f.StringVar(&q.connect.NKey, "nats-nkey", "", "file of an NKey seed")
 	f.StringVar(&q.connect.Cert, "nats-cert", "", "file of this client's TLS certificate")
@@ -102,7 +104,8 @@ func (q *queueOptions) bind(f *pflag.FlagSet) {
 	f.StringVar(&q.connect.CA, "nats-ca", "",
 		"file of the authorities that the server's certificate is checked by")
 	f.DurationVar(&q.connect.AckWait, "nats-ack",
-		batch.DefaultAckWait, "how long a job stays with a worker that says nothing; whoever makes a model's stream of jobs decides it")
+		batch.DefaultAckWait, "how long a job stays with a worker that says nothing; whoever "+
+			"makes a model's stream of jobs decides it")
 	f.IntVar(&q.replicas, "nats-replicas", 1,
 		"servers of the cluster on which jobs and results lie: 1, 3 or 5")
 }
@@ -139,9 +142,11 @@ func NewBatchCommand() *cobra.Command {
 	f.StringVarP(&o.prompt, "prompt", "p", "", "what is asked about each picture")
 	f.StringVar(&o.system, "system", "", "system prompt")
 	f.StringVar(&o.schema, "schema",
-		"", "JSON schema that each answer must satisfy: a file, or the schema itself; its properties become columns")
+		"", "JSON schema that each answer must satisfy: a file, or the schema itself; its "+
+			"properties become columns")
 	f.StringVarP(&o.model, "model", "m",
-		"", "name of a model, or GGUF file of a language model (default: the built-in model, or what the lines of OpenAI's format name)")
+		"", "name of a model, or GGUF file of a language model (default: the built-in model, or "+
+			"what the lines of OpenAI's format name)")
 	f.StringVar(&o.projector, "mmproj", "",
 		"GGUF file of the vision projector that belongs to it (default: that of the named model)")
 	f.StringArrayVar(&o.lists, "list", nil,
@@ -154,7 +159,8 @@ func NewBatchCommand() *cobra.Command {
 	f.IntVar(&o.tries, "retry", 3,
 		"how often an item is tried that fails for reasons that can pass")
 	f.BoolVar(&o.dryRun, "dry-run",
-		false, "say how many pictures and tokens there are, and how long it would take, from a sample of five")
+		false, "say how many pictures and tokens there are, and how long it would take, from a "+
+			"sample of five")
 	f.BoolVar(&o.force, "force", false, "replace an output that is there, and begin anew")
 	f.BoolVar(&o.json, "json", false, "print what became of the batch as a JSON object")
 	f.IntVarP(&o.maxTokens, "max-tokens", "n", 0,
@@ -170,7 +176,8 @@ func NewBatchCommand() *cobra.Command {
 		"have each answer reach the disk before the next, which outlives a power cut")
 	o.queue.bind(f)
 	f.BoolVar(&o.byPath, "by-path",
-		false, "with --nats: workers read pictures by the same paths, from folders that \"eyelet worker --folder\" names")
+		false, "with --nats: workers read pictures by the same paths, from folders that \"eyelet "+
+			"worker --folder\" names")
 	_ = cmd.RegisterFlagCompletionFunc("model", cli.CompleteModels)
 	return cmd
 }
@@ -183,13 +190,16 @@ func (o *batchOptions) check(cmd *cobra.Command, args []string) (err error) {
 			"INPUT is missing: a folder, pictures, documents or a file of JSON lines"),
 			Command: cmd.CommandPath()}
 	case o.output == "" && !o.dryRun:
-		return cli.Usagef("say with -o OUT where the answers go: NAME.jsonl, NAME.csv or NAME.parquet")
+		return cli.Usagef("say with -o OUT where the answers go: NAME.jsonl, NAME.csv or " +
+			"NAME.parquet")
 	case o.projector != "" && o.model == "":
 		return cli.Usagef("--mmproj was given without --model")
 	case o.byPath && o.queue.url == "":
-		return cli.Usagef("--by-path goes with --nats; without it, pictures are read where they are anyway")
+		return cli.Usagef("--by-path goes with --nats; without it, pictures are read where they " +
+			"are anyway")
 	case o.sync && o.queue.url != "":
-		return cli.Usagef("--sync is for the queue inside this program; of a NATS server, its configuration says sync_interval")
+		return cli.Usagef("--sync is for the queue inside this program; of a NATS server, its " +
+			"configuration says sync_interval")
 	case o.dryRun && o.queue.url != "":
 		return cli.Usagef("--dry-run measures this machine; leave --nats out")
 	case o.tries < 1 || o.tries > 100:
@@ -264,7 +274,8 @@ func (o *batchOptions) checkInputs(ctx context.Context, args []string) error {
 		return cli.Usagef("a file in OpenAI's format must be the only input")
 	case o.openai && (o.prompt != "" || o.system != "" || o.schema != "" || o.imageText != "" ||
 		o.maxTokens != 0 || o.temp != 0):
-		return cli.Usagef("lines in OpenAI's format say themselves what is asked; leave out --prompt, --system, --schema, --image-tokens, --max-tokens and --temp")
+		return cli.Usagef("lines in OpenAI's format say themselves what is asked; leave out " +
+			"--prompt, --system, --schema, --image-tokens, --max-tokens and --temp")
 	case !o.openai && o.prompt == "" && !(ours && len(args) == 1 && len(o.lists) == 0):
 		return cli.Usagef("say with --prompt what is asked about each picture")
 	}
@@ -340,7 +351,7 @@ func openMachine(o machineOptions) (*localMachine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := o.spec.CheckDevice(); err != nil {
+	if err := placement.Check(&o.spec); err != nil {
 		return nil, err
 	}
 	o.spec.ImageBytes = cmp.Or(o.spec.ImageBytes, batch.PictureCache)

@@ -14,7 +14,8 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/draw"
-	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/modelspec"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 	"github.com/eyelet-engine/eyelet/models/diffusion"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 	"github.com/eyelet-engine/eyelet/models/layout"
@@ -119,7 +120,7 @@ func unusable(f *gguf.File) error {
 	case kind != "" && kind != "model" && kind != "mmproj", f.Architecture() == "":
 		return nil
 	}
-	return engine.CheckFile(f.Path())
+	return modelspec.CheckFile(f.Path())
 }
 
 // Summary is what is in a model file. It is the document of "eyelet show --json", whose names stay
@@ -143,7 +144,7 @@ type Summary struct {
 	Problem  string    `json:"problem,omitempty"`
 	Pictures *Pictures `json:"pictures,omitempty"` // of a vision projector
 	// where a language model would lie if it were loaded now; null where that cannot be told
-	Placement *Placement `json:"placement"`
+	Placement *placement.Placement `json:"placement"`
 }
 
 // Pictures says how pictures reach the tower of a vision projector.
@@ -251,7 +252,7 @@ func (s *Summary) print(w *strings.Builder, tensors bool, width int) {
 		row("Pictures", s.Pictures.How)
 	}
 	if s.Placement != nil {
-		row("Placement", s.Placement.String())
+		row("Placement", placementText(s.Placement))
 	}
 	row("Parameters", fmt.Sprintf("%s (%d)", cli.CountText(s.Parameters), s.Parameters))
 	_ = t.Flush()

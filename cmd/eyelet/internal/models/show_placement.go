@@ -7,14 +7,9 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 	"github.com/eyelet-engine/eyelet/models/store"
 )
-
-// Placement says where a language model would lie if it were loaded now, without flags.
-type Placement struct {
-	Layers  int                  `json:"layers"`  // of the model, its output included
-	Devices []engine.DeviceShare `json:"devices"` // beside the CPU
-}
 
 // place finds out where a language model would lie. Of other files, and of models that cannot be
 // run, nothing is said.
@@ -24,18 +19,13 @@ func (s *Summary) place(ctx context.Context, stored *store.Resolved) {
 		spec.Projector = stored.Projector
 		spec.TakePlacement(stored.Params.Placement())
 	}
-	devices, layers, err := spec.Placement(ctx)
-	if err != nil || layers == 0 || s.Architecture == "clip" {
-		return
+	if p, err := placement.Of(ctx, &spec); err == nil && s.Architecture != "clip" {
+		s.Placement = p
 	}
-	if devices == nil {
-		devices = []engine.DeviceShare{}
-	}
-	s.Placement = &Placement{Layers: layers, Devices: devices}
 }
 
-// String is the placement in words.
-func (p *Placement) String() string {
+// placementText is a placement in words.
+func placementText(p *placement.Placement) string {
 	var parts []string
 	rest := p.Layers
 	for _, d := range p.Devices {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 	"github.com/eyelet-engine/eyelet/engine/pool"
 	"github.com/eyelet-engine/eyelet/engine/server"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -190,7 +191,7 @@ func serve(cmd *cobra.Command, o *serveOptions) (err error) {
 		return err
 	}
 	defer listener.Close()
-	if err := o.server.Spec.CheckDevice(); err != nil {
+	if err := placement.Check(&o.server.Spec); err != nil {
 		return err
 	}
 	e, err := engine.New(engine.Options{Threads: o.threads})
@@ -221,7 +222,8 @@ func (o *serveOptions) announce(log *slog.Logger, at net.Addr, models *store.Sto
 		models.Root())
 	if tcp, ok := at.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
 		if o.server.Keys == nil {
-			log.Warn("whoever reaches this address can use the server, for there are no API keys; see \"eyelet serve key --help\"")
+			log.Warn("whoever reaches this address can use the server, for there are no API " +
+				"keys; see \"eyelet serve key --help\"")
 		} else if o.server.TLS == nil {
 			log.Warn("API keys cross the network in the clear, for there is no TLS; see --tls-cert")
 		}
@@ -243,7 +245,8 @@ func (o *serveOptions) check() error {
 		return cli.Usagef("--tls-cert and --tls-key go together")
 	case o.server.Spec.Context < 0 || o.server.Context < 0 || o.server.Limits.Context < 0 ||
 		o.server.Spec.Queue < 1 || o.pool.Max < 0:
-		return cli.Usagef("--ctx, --default-ctx, --max-ctx, --queue and --max-models count things; give positive numbers")
+		return cli.Usagef("--ctx, --default-ctx, --max-ctx, --queue and --max-models count " +
+			"things; give positive numbers")
 	case o.server.Limits.Requests < 1 || o.server.Limits.Connections < 1 ||
 		o.server.Limits.Images < 1:
 		return cli.Usagef("--max-requests, --max-connections and --max-images must be 1 or more")

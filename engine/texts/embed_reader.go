@@ -1,23 +1,29 @@
-package engine
+package texts
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
+	"github.com/eyelet-engine/eyelet/engine/prompt"
 )
 
-// embedder computes embeddings, in a context of its own: libllama plans the buffers of a context
+// poolings are how the outputs of a text's tokens become one vector, by the numbers that model
+// files use.
+var poolings = map[string]llama.Pooling{"1": llama.PoolingMean, "2": llama.PoolingCLS,
+	"3": llama.PoolingLast}
+
+// embedReader computes embeddings, in a context of its own: libllama plans the buffers of a context
 // for either answers or embeddings.
-type embedder struct {
-	model   *Model
+type embedReader struct {
+	host    *Host
 	lc      *llama.Context
 	batch   *llama.Batch
-	pooling string
+	pooling llama.Pooling
 	causal  bool // tokens see only what is before them, so that texts can be cut anywhere
 	pooled  bool // libllama pools, within a portion, and computes no logits beside
 	most    int  // tokens of a text
@@ -28,41 +34,40 @@ type embedder struct {
 const (
 	// embedAtOnce is how many texts are in the context together: short ones share a decode.
 	embedAtOnce = 16
-	// firstPortion is the size of a portion before the machine's speed is known.
-	firstPortion, leastPortion = 32, 8
 	// wholeText bounds the texts of models that read them in both directions, and so at once.
 	wholeText = 8192
 )
 
-// newEmbedder makes the context.
-func newEmbedder(ctx context.Context, m *Model) (*embedder, error) {
-	arch := m.info.Architecture
-	e := &embedder{model: m, causal: true, pooling: poolLast, pace: pace{target: m.maxGap / 2,
-		size: firstPortion}}
-	if v, _ := m.lm.Meta(arch + ".attention.causal"); v == "false" {
+// newEmbedReader makes the context.
+func newEmbedReader(ctx context.Context, host *Host) (*embedReader, error) {
+	lm := host.Model
+	arch, _ := lm.Meta("general.architecture")
+	e := &embedReader{host: host, causal: true, pooling: llama.PoolingLast,
+		pace: pace{target: host.Portion, size: firstPortion}}
+	if v, _ := lm.Meta(arch + ".attention.causal"); v == "false" {
 		e.causal = false
 	}
-	switch v, _ := m.lm.Meta(arch + ".pooling_type"); {
-	case poolings[v] != "":
-		e.pooling = poolings[v]
+	v, _ := lm.Meta(arch + ".pooling_type")
+	switch pooling, ok := poolings[v]; {
+	case ok:
+		e.pooling = pooling
 	case v == "4":
-		return nil, fmt.Errorf("%w: %s ranks texts and makes no embeddings", ErrRequest,
-			m.info.Name)
+		return nil, fmt.Errorf("%w: %s ranks texts and makes no embeddings", fault.ErrRequest,
+			host.Name)
 	case !e.causal:
-		e.pooling = poolMean
+		e.pooling = llama.PoolingMean
 	}
-	p := llama.ContextParams{NCtx: m.info.Context, Threads: m.engine.threads, Embeddings: true,
+	p := llama.ContextParams{NCtx: host.Context, Threads: host.Threads, Embeddings: true,
 		Pooling: llama.PoolingNone, NSeqMax: embedAtOnce}
 	// The mean of a text that is cut is taken here. Some models that are not cut have layers of
 	// their own behind the pooling.
-	if e.pooled = !e.causal || e.pooling != poolMean; e.pooled {
-		p.Pooling = map[string]llama.Pooling{poolMean: llama.PoolingMean, poolCLS: llama.PoolingCLS,
-			poolLast: llama.PoolingLast}[e.pooling]
+	if e.pooled = !e.causal || e.pooling != llama.PoolingMean; e.pooled {
+		p.Pooling = e.pooling
 	}
-	if train := m.lm.NCtxTrain(); train > 0 {
+	if train := lm.NCtxTrain(); train > 0 {
 		p.NCtx = min(p.NCtx, train)
 	}
-	if m.rigid() {
+	if host.rigid() {
 		p.NSeqMax = 1 // each takes memory of its own
 	}
 	if !e.causal {
@@ -70,7 +75,7 @@ func newEmbedder(ctx context.Context, m *Model) (*embedder, error) {
 		p.NUBatch = p.NBatch
 	}
 	var err error
-	if e.lc, err = m.secondContext(ctx, p, "embeddings"); err != nil {
+	if e.lc, err = host.Open(ctx, p, "embeddings"); err != nil {
 		return nil, err
 	}
 	e.batch = llama.NewTokenBatch(e.lc.NUBatch(), 1)
@@ -81,31 +86,27 @@ func newEmbedder(ctx context.Context, m *Model) (*embedder, error) {
 	return e, nil
 }
 
-// Close frees the context, on the compute thread.
-func (e *embedder) Close() error {
-	return errors.Join(e.batch.Close(), e.lc.Close())
-}
-
 // tokenize makes texts ready and checks their lengths before anything is computed.
-func (e *embedder) tokenize(r EmbedRequest) ([]*embedText, error) {
+func (e *embedReader) tokenize(r EmbedRequest) ([]*embedText, error) {
 	if len(r.Texts) == 0 {
-		return nil, fmt.Errorf("%w: no text to embed", ErrRequest)
+		return nil, fmt.Errorf("%w: no text to embed", fault.ErrRequest)
 	}
-	most, vocab := e.most, e.model.lm.Vocab()
+	most, vocab := e.most, e.host.Model.Vocab()
 	if r.Context > 0 {
 		most = min(most, r.Context)
 	}
 	around, err := vocab.Tokenize("", true, false)
 	if err != nil {
-		return nil, fmt.Errorf("engine: embeddings: %w", err)
+		return nil, fmt.Errorf("texts: embeddings: %w", err)
 	}
 	if r.Context < 0 || most <= len(around) {
-		return nil, fmt.Errorf("%w: the input after truncation exceeds the maximum context length: of %d tokens none is left for text", ErrContextLength, most)
+		return nil, fmt.Errorf("%w: the input after truncation exceeds the maximum context "+
+			"length: of %d tokens none is left for text", fault.ErrContextLength, most)
 	}
 	var texts []*embedText
 	if r.Tokens != nil && len(r.Tokens) != len(r.Texts) {
-		return nil, fmt.Errorf("%w: %d lists of tokens for %d texts", ErrRequest, len(r.Tokens),
-			len(r.Texts))
+		return nil, fmt.Errorf("%w: %d lists of tokens for %d texts", fault.ErrRequest,
+			len(r.Tokens), len(r.Texts))
 	}
 	for i, text := range r.Texts {
 		tokens, err := e.tokens(&r, i, text)
@@ -113,9 +114,11 @@ func (e *embedder) tokenize(r EmbedRequest) ([]*embedText, error) {
 		case err != nil:
 			return nil, fmt.Errorf("text %d: %w", i+1, err)
 		case len(tokens) == 0:
-			return nil, fmt.Errorf("%w: text %d is empty", ErrRequest, i+1)
+			return nil, fmt.Errorf("%w: text %d is empty", fault.ErrRequest, i+1)
 		case len(tokens) > most && !r.Truncate:
-			return nil, fmt.Errorf("%w: the input length exceeds the context length: text %d has %d tokens, and there is room for %d; shorten it", ErrContextLength, i+1, len(tokens), most)
+			return nil, fmt.Errorf("%w: the input length exceeds the context length: "+
+				"text %d has %d tokens, and there is room for %d; shorten it",
+				fault.ErrContextLength, i+1, len(tokens), most)
 		case len(tokens) > most:
 			end := commonEnd(tokens, around)
 			tokens = append(tokens[:most-len(end)], end...)
@@ -126,13 +129,13 @@ func (e *embedder) tokenize(r EmbedRequest) ([]*embedText, error) {
 }
 
 // tokens are those of text number i.
-func (e *embedder) tokens(r *EmbedRequest, i int, text string) ([]Token, error) {
+func (e *embedReader) tokens(r *EmbedRequest, i int, text string) ([]llama.Token, error) {
 	if r.Tokens != nil && r.Tokens[i] != nil {
-		return slices.Clone(r.Tokens[i]), e.model.checkTokens(r.Tokens[i])
+		return slices.Clone(r.Tokens[i]), prompt.CheckTokens(e.host.Model.Vocab(), r.Tokens[i])
 	}
-	tokens, err := e.model.lm.Vocab().Tokenize(text, true, false)
+	tokens, err := e.host.Model.Vocab().Tokenize(text, true, false)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
+		return nil, fmt.Errorf("%w: %w", fault.ErrRequest, err)
 	}
 	return tokens, nil
 }
@@ -147,7 +150,7 @@ func commonEnd(a, b []llama.Token) []llama.Token {
 }
 
 // compute fills in the sums of texts, as many at a time as the context holds.
-func (e *embedder) compute(ctx context.Context, texts []*embedText) error {
+func (e *embedReader) compute(ctx context.Context, texts []*embedText) error {
 	for len(texts) > 0 {
 		n, tokens := 0, 0
 		for n < len(texts) && n < e.lc.NSeqMax() && (n == 0 ||
@@ -165,8 +168,8 @@ func (e *embedder) compute(ctx context.Context, texts []*embedText) error {
 
 // wave computes texts that fit into the context together, portion by portion. Each portion is a job
 // of its own on the compute thread, where steps of running answers take turns with it.
-func (e *embedder) wave(ctx context.Context, texts []*embedText) error {
-	thread := e.model.engine.thread
+func (e *embedReader) wave(ctx context.Context, texts []*embedText) error {
+	thread := e.host.Thread
 	if e.lc.HasMemory() {
 		if err := thread.Do(ctx, func() error { return e.lc.Memory().Clear(false) }); err != nil {
 			return err
@@ -197,7 +200,7 @@ func (e *embedder) wave(ctx context.Context, texts []*embedText) error {
 }
 
 // fill puts the next portion of texts into the batch and returns how many texts have a part in it.
-func (e *embedder) fill(texts []*embedText, first int) (n int, err error) {
+func (e *embedReader) fill(texts []*embedText, first int) (n int, err error) {
 	e.batch.Clear()
 	limit := min(e.pace.size, e.batch.Cap())
 	for seq := first; seq < len(texts); seq++ {
@@ -223,7 +226,7 @@ func (e *embedder) fill(texts []*embedText, first int) (n int, err error) {
 }
 
 // collect adds the outputs of the batch that fill made to n texts.
-func (e *embedder) collect(texts []*embedText, first, n int) error {
+func (e *embedReader) collect(texts []*embedText, first, n int) error {
 	entry := 0
 	for seq := first; seq < first+n; seq++ {
 		t := texts[seq]
@@ -233,7 +236,8 @@ func (e *embedder) collect(texts []*embedText, first, n int) error {
 		}
 		t.next += entry - begin
 		if e.pooled {
-			if e.pooling == poolCLS && from > 0 || e.pooling == poolLast && t.next < len(t.tokens) {
+			if e.pooling == llama.PoolingCLS && from > 0 ||
+				e.pooling == llama.PoolingLast && t.next < len(t.tokens) {
 				continue
 			}
 			row, err := e.lc.SeqEmbeddings(llama.Seq(seq))

@@ -1,12 +1,14 @@
-package engine
+package texts
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 )
 
 // EmbedRequest asks for the embeddings of texts.
@@ -14,9 +16,9 @@ type EmbedRequest struct {
 	Texts []string
 	// Tokens, where not nil, has an entry for each text. Where that is not nil, its tokens are read
 	// in the place of the text, as they stand.
-	Tokens [][]Token
-	// Truncate cuts texts that are longer than the model takes; else they are an error,
-	// ErrContextLength.
+	Tokens [][]llama.Token
+	// Truncate cuts texts that are longer than the model takes; else they are an error, the
+	// engine's ErrContextLength.
 	Truncate bool
 	// Context is the most tokens of a text, those included that the model wants around it, where
 	// that is less than the model takes; 0 means no less.
@@ -34,49 +36,38 @@ type Embeddings struct {
 	Tokens []int
 }
 
-// Pooling of embeddings: how the outputs of a text's tokens become one vector.
-const (
-	poolMean = "mean" // their mean
-	poolCLS  = "cls"  // the first
-	poolLast = "last" // the last
-)
-
-// poolings are the numbers that model files use.
-var poolings = map[string]string{"1": poolMean, "2": poolCLS, "3": poolLast}
-
-// Embed turns texts into vectors whose directions are alike where their meanings are. The outputs
-// of a text's tokens are pooled as the model's file says; of a model that says nothing, which was
-// made to write text and not for this, the last one counts, as in Ollama. Compute is cut into
-// portions, between which running answers go on. Errors wrap ErrRequest or ErrContextLength and
-// number the text; ErrBusy is the one of more requests than ModelSpec.Queue that wait for others to
-// be embedded.
-func (m *Model) Embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) {
-	return whileOpen(ctx, m, func(ctx context.Context) (*Embeddings, error) {
-		return m.embed(ctx, r)
-	})
+// Embedder turns texts into vectors whose directions are alike where their meanings are, in a
+// context that it makes for the first request.
+type Embedder struct {
+	host    Host
+	turn    turn
+	waiting atomic.Int64 // requests that compute or wait
+	reader  *embedReader // nil until the first request
 }
 
-func (m *Model) embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) {
-	// The context for embeddings computes for one request at a time; the others wait, and may give
-	// up.
-	defer m.embedWaiting.Add(-1)
-	if m.embedWaiting.Add(1) > int64(m.queue)+1 { // one of them has its turn
-		return nil, ErrBusy
+// NewEmbedder makes an embedder, and no context yet.
+func NewEmbedder(host Host) *Embedder { return &Embedder{host: host, turn: newTurn()} }
+
+// Embed answers a request. The outputs of a text's tokens are pooled as the model's file says; of a
+// model that says nothing, which was made to write text and not for this, the last one counts, as
+// in Ollama. Errors wrap the engine's ErrRequest or ErrContextLength and number the text; ErrBusy
+// is the one of more requests than Host.Queue that wait for others.
+func (e *Embedder) Embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) {
+	defer e.waiting.Add(-1)
+	if e.waiting.Add(1) > int64(e.host.Queue)+1 { // one of them has its turn
+		return nil, fault.ErrBusy
 	}
-	select {
-	case m.embedding <- struct{}{}:
-		defer func() { <-m.embedding }()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	release, err := e.turn.take(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if m.embedder == nil {
-		e, err := newEmbedder(ctx, m)
-		if err != nil {
+	defer release()
+	if e.reader == nil {
+		if e.reader, err = newEmbedReader(ctx, &e.host); err != nil {
 			return nil, err
 		}
-		m.embedder = e
 	}
-	texts, err := m.embedder.tokenize(r)
+	texts, err := e.reader.tokenize(r)
 	if err != nil {
 		return nil, err
 	}
@@ -84,17 +75,25 @@ func (m *Model) embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) 
 	for _, t := range texts {
 		out.Tokens = append(out.Tokens, len(t.tokens))
 	}
-	if err := m.embedder.compute(ctx, texts); err != nil {
+	if err := e.reader.compute(ctx, texts); err != nil {
 		return nil, err
 	}
 	for i, t := range texts {
 		v, err := t.vector(r.Plain)
 		if err != nil {
-			return nil, fmt.Errorf("%w: text %d: %w", ErrModel, i+1, err)
+			return nil, fmt.Errorf("%w: text %d: %w", fault.ErrModel, i+1, err)
 		}
 		out.Vectors = append(out.Vectors, v)
 	}
 	return out, nil
+}
+
+// Close frees the context, on the compute thread. No request is under way.
+func (e *Embedder) Close() error {
+	if e == nil || e.reader == nil {
+		return nil
+	}
+	return errors.Join(e.reader.batch.Close(), e.reader.lc.Close())
 }
 
 // embedText is a text on its way to a vector.

@@ -1,4 +1,4 @@
-package engine
+package modelspec
 
 import (
 	"errors"
@@ -7,30 +7,31 @@ import (
 	"strings"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 	"github.com/eyelet-engine/eyelet/models/diffusion"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// CheckFile reads the header of the file of a language model or a projector and says why
-// [Engine.Load] would refuse it, as far as the header tells. Errors wrap ErrModelFile, or
-// ErrMismatch for a model that draws.
+// CheckFile reads the header of the file of a language model or a projector and says why it would
+// not be loaded, as far as the header tells. Errors wrap the engine's ErrModelFile, or ErrMismatch
+// for a model that draws.
 func CheckFile(path string) error {
 	f, err := gguf.Open(path)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrModelFile, err)
+		return fmt.Errorf("%w: %w", fault.ErrModelFile, err)
 	}
 	defer f.Close()
 	if f.Architecture() != "clip" {
-		if _, err := checkLanguageModel(path); err != nil {
+		if _, err := CheckLanguageModel(path); err != nil {
 			return err
 		}
 		if err := checkTokens(f); err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
+			return fmt.Errorf("%w: %s: %w", fault.ErrModelFile, path, err)
 		}
 		return nil
 	}
 	if err := checkEpsilons(f); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
+		return fmt.Errorf("%w: %s: %w", fault.ErrModelFile, path, err)
 	}
 	return nil
 }
@@ -49,43 +50,45 @@ func checkTokens(f *gguf.File) error {
 	return nil
 }
 
-// checkLanguageModel reads the header of a model file and returns the embedding width.
-func checkLanguageModel(path string) (width int, err error) {
+// CheckLanguageModel reads the header of a model file and returns the embedding width.
+func CheckLanguageModel(path string) (width int, err error) {
 	f, err := gguf.Open(path)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
+		return 0, fmt.Errorf("%w: %w", fault.ErrModelFile, err)
 	}
 	defer f.Close()
 	arch := f.Architecture()
 	if arch == "clip" {
-		return 0, fmt.Errorf("%w: %s is a vision projector; give it as the projector, and the language model as the model", ErrModelFile, path)
+		return 0, fmt.Errorf("%w: %s is a vision projector; "+
+			"give it as the projector, and the language model as the model", fault.ErrModelFile,
+			path)
 	}
 	n, ok := f.Uint(arch + ".embedding_length")
 	if !ok || n == 0 || n > math.MaxInt32 {
 		if _, err := diffusion.Inspect(path, nil); err == nil || errors.Is(err, diffusion.ErrPart) {
-			return 0, fmt.Errorf("%w: %s draws pictures and answers no questions", ErrMismatch,
-				path)
+			return 0, fmt.Errorf("%w: %s draws pictures and answers no questions",
+				fault.ErrMismatch, path)
 		}
 		return 0, fmt.Errorf("%w: %s has no usable %s.embedding_length; it is not a language model",
-			ErrModelFile, path, arch)
+			fault.ErrModelFile, path, arch)
 	}
 	if err := checkEpsilons(f); err != nil {
-		return 0, fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
+		return 0, fmt.Errorf("%w: %s: %w", fault.ErrModelFile, path, err)
 	}
 	// numbers are rotated in pairs; libggml asserts it
 	if n, ok := f.Uint(arch + ".rope.dimension_count"); ok && n%2 != 0 {
-		return 0, fmt.Errorf("%w: %s: %s.rope.dimension_count is %d, an odd number", ErrModelFile,
-			path, arch, n)
+		return 0, fmt.Errorf("%w: %s: %s.rope.dimension_count is %d, an odd number",
+			fault.ErrModelFile, path, arch, n)
 	}
 	if err := checkSections(f, arch, n); err != nil {
-		return 0, fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
+		return 0, fmt.Errorf("%w: %s: %w", fault.ErrModelFile, path, err)
 	}
 	// Rows of pictures go into the first layers too, where all tokens still are; libggml asserts
 	// that the last is none of them.
 	layers, _ := f.Uint(arch + ".block_count")
 	if deep, ok := f.Uint(arch + ".n_deepstack_layers"); ok && deep > 0 && deep >= layers {
-		return 0, fmt.Errorf("%w: %s: %s.n_deepstack_layers is %d, of %d layers", ErrModelFile,
-			path, arch, deep, layers)
+		return 0, fmt.Errorf("%w: %s: %s.n_deepstack_layers is %d, of %d layers",
+			fault.ErrModelFile, path, arch, deep, layers)
 	}
 	return int(n), nil
 }
@@ -119,14 +122,15 @@ func checkSections(f *gguf.File, arch string, width uint64) error {
 func checkProjector(path, model string, width int) error {
 	f, err := gguf.Open(path)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrModelFile, err)
+		return fmt.Errorf("%w: %w", fault.ErrModelFile, err)
 	}
 	defer f.Close()
 	if arch := f.Architecture(); arch != "clip" {
-		return fmt.Errorf("%w: %s is a %s model, not a vision projector", ErrModelFile, path, arch)
+		return fmt.Errorf("%w: %s is a %s model, not a vision projector", fault.ErrModelFile, path,
+			arch)
 	}
 	if err := checkEpsilons(f); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrModelFile, path, err)
+		return fmt.Errorf("%w: %s: %w", fault.ErrModelFile, path, err)
 	}
 	// LLaVA's projectors end in mm.2 (MLP) or mm.0 (linear); other families are compared by libmtmd
 	// when it loads them.
@@ -137,7 +141,9 @@ func checkProjector(path, model string, width int) error {
 			continue
 		}
 		if int(t.Dims[1]) != width {
-			return fmt.Errorf("%w: %s makes embeddings %d wide, %s takes %d; use the mmproj file that came with the model", ErrMismatch, path, t.Dims[1], model, width)
+			return fmt.Errorf("%w: %s makes embeddings %d wide, %s takes %d; "+
+				"use the mmproj file that came with the model", fault.ErrMismatch, path, t.Dims[1],
+				model, width)
 		}
 		break
 	}
@@ -156,10 +162,10 @@ func checkEpsilons(f *gguf.File) error {
 	return nil
 }
 
-// checkRotation wants a model that rotates its keys to rotate some of their numbers: over none,
+// CheckRotation wants a model that rotates its keys to rotate some of their numbers: over none,
 // libllama 0.7 computes for ever. Hybrid models may say so truly, and so may those that rotate in
 // their sliding windows alone.
-func checkRotation(lm *llama.Model) error {
+func CheckRotation(lm *llama.Model) error {
 	arch, _ := lm.Meta("general.architecture")
 	key := arch + ".rope.dimension_count"
 	n, _ := lm.Meta(key)
@@ -167,5 +173,5 @@ func checkRotation(lm *llama.Model) error {
 		lm.RopeType() == llama.RopeNone || lm.IsHybrid() || lm.IsRecurrent() {
 		return nil
 	}
-	return fmt.Errorf("%w: %s: %s is 0", ErrModelFile, lm.Path(), key)
+	return fmt.Errorf("%w: %s: %s is 0", fault.ErrModelFile, lm.Path(), key)
 }

@@ -1,19 +1,30 @@
-package engine
+package placement
 
 import (
 	"errors"
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
+	"github.com/eyelet-engine/eyelet/engine/modelspec"
 )
+
+const (
+	seedModel     = "../../models/builtin/eyelet-builtin-q8_0.gguf"
+	seedProjector = "../../models/builtin/mmproj-eyelet-builtin-q8_0.gguf"
+)
+
+// placeOn decides where a model goes on devices that say what memory is free.
+func placeOn(spec *modelspec.Spec, devices ...ggml.Device) (*placed, error) {
+	s, err := size(spec, append([]ggml.Device{}, devices...))
+	if err != nil || s == nil {
+		return nil, err
+	}
+	return s.place(spec, s.devices), nil
+}
 
 func TestLayersAreDividedAsLibllamaDoes(t *testing.T) {
 	l := layers{layers: []int64{10, 10, 10, 10, 10, 10, 40}, compute: 5}
@@ -47,8 +58,8 @@ func TestAModelGoesWhereThereIsRoom(t *testing.T) {
 	device := func(name string, free uint64) ggml.Device {
 		return ggml.Device{Name: name, Type: ggml.GPU, MemoryFree: free, MemoryTotal: 1 << 40}
 	}
-	spec := ModelSpec{Model: seedModel}
-	whole, err := spec.place([]ggml.Device{device("A", 1<<40)})
+	spec := modelspec.Spec{Model: seedModel}
+	whole, err := placeOn(&spec, device("A", 1<<40))
 	if err != nil || whole.layers != 7 || whole.all != 7 || whole.shares[0].Layers != 7 ||
 		whole.takes[0] != whole.shares[0].Bytes || whole.split != nil {
 		t.Fatalf("%+v, %v", whole, err)
@@ -62,7 +73,7 @@ func TestAModelGoesWhereThereIsRoom(t *testing.T) {
 	most := 0
 	// of a device without memory nothing is known
 	for free := uint64(1); free < 1<<30; free += 1 << 20 {
-		part, err := spec.place([]ggml.Device{device("A", free), device("B", free)})
+		part, err := placeOn(&spec, device("A", free), device("B", free))
 		if err != nil || part.layers < most {
 			t.Fatalf("%d bytes: %+v, %v; fewer layers than %d with less", free, part, err, most)
 		}
@@ -90,11 +101,11 @@ func TestAModelGoesWhereThereIsRoom(t *testing.T) {
 		t.Errorf("%d layers in 2 GiB", most)
 	}
 	spec.GPULayers = 3 // as many as are asked for, whatever there is
-	if some, err := spec.place([]ggml.Device{device("A", 1)}); err != nil || some.layers != 3 ||
+	if some, err := placeOn(&spec, device("A", 1)); err != nil || some.layers != 3 ||
 		some.shares[0].Layers != 3 {
 		t.Errorf("%+v, %v", some, err)
 	}
-	if none, err := spec.place([]ggml.Device{}); none != nil || err != nil {
+	if none, err := placeOn(&spec); none != nil || err != nil {
 		t.Errorf("%+v, %v", none, err)
 	}
 }
@@ -114,59 +125,32 @@ func TestSharesFitTheDevices(t *testing.T) {
 		{[]float32{nan, 2}, two, "a share of NaN"},
 		{[]float32{1, 2}, []ggml.Device{}, "no device takes any"},
 	} {
-		spec := ModelSpec{Model: seedModel, TensorSplit: test.split}
-		if err := spec.checkSplit(test.devices); !errors.Is(err, ErrDevice) ||
-			!errors.Is(err, ErrRequest) || !strings.Contains(err.Error(), test.want) {
+		spec := modelspec.Spec{Model: seedModel, TensorSplit: test.split}
+		if err := checkSplit(&spec, test.devices); !errors.Is(err, fault.ErrDevice) ||
+			!errors.Is(err, fault.ErrRequest) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%v: %v", test.split, err)
 		}
 	}
-	spec := ModelSpec{Model: seedModel, TensorSplit: []float32{0, 2}}
-	p, err := spec.place(two)
+	spec := modelspec.Spec{Model: seedModel, TensorSplit: []float32{0, 2}}
+	p, err := placeOn(&spec, two...)
 	if err != nil || len(p.shares) != 1 || p.shares[0].Device != "B" || p.shares[0].Layers != 7 {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
 
-// Programs that embed the engine have other flags, and clients of a server none: package main adds
-// those of the command line.
-func TestErrorsNameNoFlagsOfACommandLine(t *testing.T) {
-	files, err := filepath.Glob("*.go")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
-	}
-	flags := regexp.MustCompile(
-		`(^|[ (])--[a-z]|\beyelet (run|serve|devices|show|import|doctor|convert)\b`)
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
-		}
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ast.Inspect(parsed, func(n ast.Node) bool {
-			if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING &&
-				flags.MatchString(text.Value) {
-				t.Errorf("%s: %s", file, text.Value)
-			}
-			return true
-		})
-	}
-}
-
 func TestErrorsOfDevicesNameNoCommand(t *testing.T) {
-	for _, spec := range []ModelSpec{
+	for _, spec := range []modelspec.Spec{
 		{Device: "Vulkan7"}, {VisionDevice: "Vulkan7"}, {RPC: "127.0.0.1:99999"},
 		{RPC: "a:1", GPULayers: -1}, {TensorSplit: []float32{1, 1}, GPULayers: -1},
 	} {
-		err := spec.CheckDevice()
-		if !errors.Is(err, ErrDevice) || !errors.Is(err, ErrRequest) ||
+		err := Check(&spec)
+		if !errors.Is(err, fault.ErrDevice) || !errors.Is(err, fault.ErrRequest) ||
 			strings.Contains(err.Error(), "--") || strings.Contains(err.Error(), "eyelet ") {
 			t.Errorf("%+v: %v", spec, err)
 		}
 	}
 	for _, name := range []string{"", "none", "CPU"} {
-		if err := (&ModelSpec{Device: name, VisionDevice: name}).CheckDevice(); err != nil {
+		if err := Check(&modelspec.Spec{Device: name, VisionDevice: name}); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}
 	}

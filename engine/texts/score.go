@@ -1,20 +1,26 @@
-package engine
+package texts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
+	"github.com/eyelet-engine/eyelet/engine/prompt"
+	"github.com/eyelet-engine/eyelet/engine/sampling"
 )
 
 // ScoreRequest asks how probable each token of a text is, given those before it. Either Prompt or
 // Tokens is set.
 type ScoreRequest struct {
-	// Prompt is raw text, special tokens included, as in Request. The model's beginning-of-sequence
-	// token is read before it.
+	// Prompt is raw text, special tokens included, as in a request for an answer. The model's
+	// beginning-of-sequence token is read before it.
 	Prompt string
 	// Tokens are read as they stand, and nothing is added to them.
-	Tokens []Token
+	Tokens []llama.Token
 	// Top is how many of the most probable tokens come with each token.
 	Top int
 }
@@ -27,37 +33,38 @@ type Scores struct {
 	// Tokens are the tokens of Text, in order; their texts put together are Text. A
 	// beginning-of-sequence token that was added is not among them. Of the first one nothing is
 	// known: its Logprob is NaN, and it has no Top.
-	Tokens []TokenLogprob
+	Tokens []sampling.TokenLogprob
 	// Read is how many tokens were read, an added one included.
 	Read int
 }
 
-// Score measures a text with the model and answers nothing. Compute is cut into portions, between
-// which running answers go on. Errors wrap ErrRequest or ErrContextLength.
-func (m *Model) Score(ctx context.Context, r ScoreRequest) (*Scores, error) {
-	return whileOpen(ctx, m, func(ctx context.Context) (*Scores, error) { return m.score(ctx, r) })
+// Scorer measures texts, in a context that it makes for the first request.
+type Scorer struct {
+	host   Host
+	turn   turn
+	reader *scoreReader // nil until the first request
 }
 
-func (m *Model) score(ctx context.Context, r ScoreRequest) (*Scores, error) {
-	tokens, added, err := m.scoreTokens(r)
+// NewScorer makes a scorer, and no context yet.
+func NewScorer(host Host) *Scorer { return &Scorer{host: host, turn: newTurn()} }
+
+// Score answers a request. Errors wrap the engine's ErrRequest or ErrContextLength.
+func (s *Scorer) Score(ctx context.Context, r ScoreRequest) (*Scores, error) {
+	tokens, added, err := s.tokens(r)
 	if err != nil {
 		return nil, err
 	}
-	// One text at a time is scored; the others wait, and may give up.
-	select {
-	case m.scoring <- struct{}{}:
-		defer func() { <-m.scoring }()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	release, err := s.turn.take(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if m.scorer == nil {
-		s, err := newScorer(ctx, m)
-		if err != nil {
+	defer release()
+	if s.reader == nil {
+		if s.reader, err = newScoreReader(ctx, &s.host); err != nil {
 			return nil, err
 		}
-		m.scorer = s
 	}
-	list, err := m.scorer.run(ctx, tokens, r.Top)
+	list, err := s.reader.run(ctx, tokens, r.Top)
 	if err != nil {
 		return nil, err
 	}
@@ -78,43 +85,52 @@ func (m *Model) score(ctx context.Context, r ScoreRequest) (*Scores, error) {
 	return out, nil
 }
 
-// scoreTokens checks a request and returns what is to be read, and how many of the first tokens
-// were added.
-func (m *Model) scoreTokens(r ScoreRequest) (tokens []Token, added int, err error) {
+// Close frees the context, on the compute thread. No request is under way.
+func (s *Scorer) Close() error {
+	if s == nil || s.reader == nil {
+		return nil
+	}
+	return errors.Join(s.reader.batch.Close(), s.reader.lc.Close())
+}
+
+// tokens checks a request and returns what is to be read, and how many of the first tokens were
+// added.
+func (s *Scorer) tokens(r ScoreRequest) (tokens []llama.Token, added int, err error) {
 	switch {
-	case !m.lc.HasMemory():
-		return nil, 0, fmt.Errorf("%w: %s makes embeddings and foretells no text", ErrRequest,
-			m.info.Name)
+	case !s.host.Answers:
+		return nil, 0, fmt.Errorf("%w: %s makes embeddings and foretells no text",
+			fault.ErrRequest, s.host.Name)
 	case (r.Prompt == "") == (len(r.Tokens) == 0):
 		return nil, 0, fmt.Errorf("%w: give a text or tokens to be scored, and not both",
-			ErrRequest)
+			fault.ErrRequest)
 	case r.Top < 0 || r.Top > maxTop:
-		return nil, 0, fmt.Errorf("%w: Top is %d; give 0 to %d", ErrRequest, r.Top, maxTop)
+		return nil, 0, fmt.Errorf("%w: Top is %d; give 0 to %d", fault.ErrRequest, r.Top, maxTop)
 	}
 	tokens = r.Tokens
+	v := s.host.Model.Vocab()
 	if r.Prompt != "" {
-		if tokens, err = m.Tokenize(r.Prompt, true, true); err != nil {
-			return nil, 0, err
+		if tokens, err = v.Tokenize(r.Prompt, true, true); err != nil {
+			return nil, 0, fmt.Errorf("%w: %w", fault.ErrRequest, err)
 		}
-		if v := m.lm.Vocab(); v.AddBOS() && len(tokens) > 0 && tokens[0] == v.BOS() &&
+		if v.AddBOS() && len(tokens) > 0 && tokens[0] == v.BOS() &&
 			!strings.HasPrefix(r.Prompt, string(v.Piece(v.BOS(), true))) {
 			added = 1
 		}
 	}
-	if err := m.checkTokens(tokens); err != nil {
+	if err := prompt.CheckTokens(v, tokens); err != nil {
 		return nil, 0, err
 	}
-	if len(tokens) > m.cells {
+	if len(tokens) > s.host.Longest {
 		return nil, 0, fmt.Errorf(
 			"%w: it has %d tokens, and the context holds %d; shorten it or give a larger context",
-			ErrContextLength, len(tokens), m.cells)
+			fault.ErrContextLength, len(tokens), s.host.Longest)
 	}
 	return tokens, added, nil
 }
 
 // alignTexts gives tokens the very bytes of the text that they were made of. Vocabularies put a
 // space before the first word, and some control tokens swallow blanks beside them.
-func alignTexts(text string, tokens []TokenLogprob) {
+func alignTexts(text string, tokens []sampling.TokenLogprob) {
 	for i := range tokens {
 		piece := tokens[i].Text
 		blanks := len(text) - len(strings.TrimLeft(text, " \t\r\n"))

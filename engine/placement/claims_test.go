@@ -1,20 +1,21 @@
-package engine
+package placement
 
 import (
 	"sync"
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/engine/modelspec"
 )
 
 // Drivers do not know of loads under way, which must not be promised the same memory.
 func TestLoadsAtOnceAreNotPromisedTheSameMemory(t *testing.T) {
-	spec := ModelSpec{Model: seedModel}
+	spec := modelspec.Spec{Model: seedModel}
 	device := func(free int64) []ggml.Device {
 		return []ggml.Device{{Name: "A", Type: ggml.GPU, MemoryFree: uint64(free),
 			MemoryTotal: 1 << 40}}
 	}
-	whole, err := spec.place(device(1 << 40))
+	whole, err := placeOn(&spec, device(1<<40)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +41,7 @@ func TestLoadsAtOnceAreNotPromisedTheSameMemory(t *testing.T) {
 	if got := c.now(device(free))[0].MemoryFree; got != uint64(free-one) {
 		t.Errorf("%d bytes are left by the first, want %d", got, free-one)
 	}
-	c.freed([]DeviceShare{{Device: "A", Bytes: 5}, {Device: "B", Bytes: 7}})
+	c.freed([]Share{{Device: "A", Bytes: 5}, {Device: "B", Bytes: 7}})
 	if got := c.now(device(free))[0].MemoryFree; got != uint64(free-one+5) {
 		t.Errorf("%d bytes, want 5 more than %d", got, free-one)
 	}

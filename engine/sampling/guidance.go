@@ -1,13 +1,13 @@
-package engine
+package sampling
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 )
 
 // guidance steers an answer away from a negative prompt (classifier-free guidance, Sanchez et al.
@@ -25,36 +25,39 @@ type guidance struct {
 	n    int           // tokens computed
 }
 
-// guide makes the guidance of a request ready; nil if it asks for none.
-func (m *Model) guide(ctx context.Context, r *Request) (*guidance, error) {
+// Guide steers the answer away from what a negative prompt would be continued with: scale times the
+// distance between the two; 0 and 1 steer nothing. Errors wrap the engine's ErrRequest or
+// ErrContextLength.
+func (s *Sampler) Guide(ctx context.Context, scale float32, negative string) error {
+	h := &s.host
+	lm := h.Context.Model()
 	switch {
-	case math.IsNaN(float64(r.Guidance)) || math.IsInf(float64(r.Guidance), 0) || r.Guidance < 0:
-		return nil, fmt.Errorf("%w: the guidance is %v; give 0 or more", ErrRequest, r.Guidance)
-	case r.Guidance == 0 || r.Guidance == 1:
-		return nil, nil
-	case m.rigid():
-		return nil, fmt.Errorf(
-			"%w: guidance by a negative prompt does not work with recurrent models", ErrRequest)
+	case math.IsNaN(float64(scale)) || math.IsInf(float64(scale), 0) || scale < 0:
+		return fmt.Errorf("%w: the guidance is %v; give 0 or more", fault.ErrRequest, scale)
+	case scale == 0 || scale == 1:
+		return nil
+	case lm.IsRecurrent() || lm.IsHybrid():
+		return fmt.Errorf("%w: guidance by a negative prompt does not work with recurrent models",
+			fault.ErrRequest)
 	}
-	tokens, err := m.lm.Vocab().Tokenize(r.NegativePrompt, true, true)
-	if err != nil {
-		return nil, fmt.Errorf("%w: the negative prompt: %w", ErrRequest, err)
+	tokens, err := h.vocab().Tokenize(negative, true, true)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: the negative prompt: %w", fault.ErrRequest, err)
+	case len(tokens) == 0:
+		return fmt.Errorf("%w: the negative prompt is empty, and the model begins no text by "+
+			"itself", fault.ErrRequest)
+	case len(tokens) >= h.Cells:
+		return fmt.Errorf("%w: the negative prompt has %d tokens, and the context holds %d",
+			fault.ErrContextLength, len(tokens), h.Cells)
 	}
-	if len(tokens) == 0 {
-		return nil, fmt.Errorf(
-			"%w: the negative prompt is empty, and the model begins no text by itself", ErrRequest)
-	}
-	if len(tokens) >= m.cells {
-		return nil, fmt.Errorf("%w: the negative prompt has %d tokens, and the context holds %d",
-			ErrContextLength, len(tokens), m.cells)
-	}
-	g := &guidance{ctx: ctx, scale: float64(r.Guidance), next: tokens, keep: len(tokens)}
-	if g.lc, err = m.newContext(ctx, llama.ContextParams{NCtx: m.cells,
-		Threads: m.engine.threads}); err != nil {
-		return nil, fmt.Errorf("engine: the context of the negative prompt: %w", err)
+	g := &guidance{ctx: ctx, scale: float64(scale), next: tokens, keep: len(tokens)}
+	if g.lc, err = h.Open(ctx, llama.ContextParams{NCtx: h.Cells, Threads: h.Threads}); err != nil {
+		return fmt.Errorf("engine: the context of the negative prompt: %w", err)
 	}
 	g.batch = llama.NewTokenBatch(g.lc.NBatch(), 1)
-	return g, nil
+	s.guide = g
+	return nil
 }
 
 // steer changes the logits of the next token.
@@ -88,7 +91,8 @@ func (g *guidance) read() error {
 		drop := (g.n - g.keep) / 2
 		m := g.lc.Memory()
 		if drop < 1 || !m.CanShift() {
-			return fmt.Errorf("%w: the context of the negative prompt is full", ErrContextLength)
+			return fmt.Errorf("%w: the context of the negative prompt is full",
+				fault.ErrContextLength)
 		}
 		if err := errors.Join(m.SeqRemove(0, llama.Pos(g.keep), llama.Pos(g.keep+drop)),
 			m.SeqAdd(0, llama.Pos(g.keep+drop), -1, llama.Pos(-drop))); err != nil {
@@ -115,14 +119,3 @@ func (g *guidance) read() error {
 
 // close frees the context, on the compute thread.
 func (g *guidance) close() error { return errors.Join(g.batch.Close(), g.lc.Close()) }
-
-// logSum is the logarithm of the sum of exponentials, by which logits become logarithms of
-// probabilities.
-func logSum(logits []float32) float64 {
-	best := float64(slices.Max(logits))
-	sum := 0.0
-	for _, x := range logits {
-		sum += math.Exp(float64(x) - best)
-	}
-	return best + math.Log(sum)
-}

@@ -1,20 +1,26 @@
-package engine
+package tower
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/isa"
+	"github.com/eyelet-engine/eyelet/engine/compute"
+	"github.com/eyelet-engine/eyelet/engine/modelspec"
+	"github.com/eyelet-engine/eyelet/engine/placement"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/atomicfile"
 	"github.com/eyelet-engine/eyelet/models/builtin"
@@ -22,9 +28,9 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// towerRounds is how often each side computes about a block of a tower, in turns, to be compared. A
+// rounds is how often each side computes about a block of a tower, in turns, to be compared. A
 // tower of hardly more blocks stays on the CPU: there is little to gain.
-const towerRounds = 5
+const rounds = 5
 
 // deviceWinsBelow is the share of the CPU's time that the device must stay below, as a rule; in
 // every round but one it must be the faster at all. What is unclear stays on the CPU.
@@ -34,17 +40,18 @@ const deviceWinsBelow = 0.95
 // they differ by the types that they multiply in, which is a hundredth of this.
 const rowsAgree = 0.99
 
-// towerChoice is whether a device computes a tower as the CPU does, and faster.
-type towerChoice struct {
-	spec    *ModelSpec
+// choice is whether a device computes a tower as the CPU does, and faster.
+type choice struct {
+	spec    *modelspec.Spec
 	device  *ggml.Device
+	named   bool // the spec names it
 	threads int
 	rounds  [][2]float64 // seconds of a picture, on the device and on the CPU
 	cosine  float64      // lowest of a row of the device's to the CPU's
 }
 
-// towerKey is what the times depend on. The file in the cache is named by its hash.
-type towerKey struct {
+// key is what the times depend on. The file in the cache is named by its hash.
+type key struct {
 	Version   int    `json:"version"`
 	CPU       string `json:"cpu"`
 	ISA       string `json:"isa"`
@@ -55,19 +62,19 @@ type towerKey struct {
 	Precision string `json:"precision"`
 }
 
-// towerChoiceVersion changes with the way of measuring.
-const towerChoiceVersion = 2
+// choiceVersion changes with the way of measuring.
+const choiceVersion = 2
 
-// towerTimes is the document of the file.
-type towerTimes struct {
-	Key    towerKey     `json:"key"`
+// times is the document of the file.
+type times struct {
+	Key    key          `json:"key"`
 	Rounds [][2]float64 `json:"rounds"`
 	Cosine float64      `json:"lowest_cosine"`
 	When   time.Time    `json:"when"`
 }
 
-// key describes the machine and the tower.
-func (c *towerChoice) key() (k towerKey, err error) {
+// describe describes the machine and the tower.
+func (c *choice) describe() (k key, err error) {
 	f, err := gguf.Open(c.spec.Projector)
 	if err != nil {
 		return k, err
@@ -81,9 +88,9 @@ func (c *towerChoice) key() (k towerKey, err error) {
 	if err != nil {
 		return k, err
 	}
-	k = towerKey{Version: towerChoiceVersion, ISA: level.String(), Threads: c.threads,
+	k = key{Version: choiceVersion, ISA: level.String(), Threads: c.threads,
 		Device: c.device.Backend + " " + c.device.Description + " " + c.device.ID,
-		GGML:   ggml.Version() + " " + ggml.Commit(), Precision: c.spec.precision().String()}
+		GGML:   ggml.Version() + " " + ggml.Commit(), Precision: c.spec.Precision().String()}
 	// Towers of one shape and size in bytes have weights of the same types.
 	k.Tower = fmt.Sprintf("%s %s %d %d %d %d %d", info.Family, info.Projector, info.Hidden,
 		info.Blocks, info.ImageSize, info.PatchSize, f.Size())
@@ -95,7 +102,7 @@ func (c *towerChoice) key() (k towerKey, err error) {
 	return k, nil
 }
 
-func (k *towerKey) file() (string, error) {
+func (k *key) file() (string, error) {
 	dir, err := builtin.CacheDir()
 	if err != nil {
 		return "", err
@@ -110,8 +117,8 @@ func (k *towerKey) file() (string, error) {
 
 // recall reads what was measured before, and reports whether something was, in a file that is
 // whole.
-func (c *towerChoice) recall() (known bool) {
-	key, err := c.key()
+func (c *choice) recall() (known bool) {
+	key, err := c.describe()
 	if err != nil {
 		return false
 	}
@@ -124,7 +131,7 @@ func (c *towerChoice) recall() (known bool) {
 		return false
 	}
 	defer f.Close()
-	var t towerTimes
+	var t times
 	const most = 1 << 16
 	if err := json.NewDecoder(io.LimitReader(f, most)).Decode(&t); err != nil || t.Key != key ||
 		!(t.Cosine >= -1 && t.Cosine <= 1+1e-6) {
@@ -140,27 +147,69 @@ func (c *towerChoice) recall() (known bool) {
 }
 
 // right tells whether the device computes what the CPU does.
-func (c *towerChoice) right() bool { return c.cosine >= rowsAgree }
+func (c *choice) right() bool { return c.cosine >= rowsAgree }
 
 // fault is what to say of a device that computes a tower wrongly. Drivers do: products of some
 // shapes come out wrong on them, without an error.
-func (c *towerChoice) fault() error {
-	return fmt.Errorf("%s computes it wrongly: a row of a test picture has a cosine of %.3f to the "+
-		"CPU's", c.device.Name, c.cosine)
+func (c *choice) fault() error {
+	return fmt.Errorf("%s computes it wrongly: a row of a test picture has a cosine of %.3f to "+
+		"the CPU's", c.device.Name, c.cosine)
+}
+
+// unfit tells the user why the device does not run the tower, which is an error if it was named.
+func (c *choice) unfit(why error) error {
+	if c.named {
+		return placement.NoTower(c.device.Name, why)
+	}
+	c.spec.Notify("the vision tower of %s is computed on the CPU: %v", c.spec.FileName(), why)
+	return nil
 }
 
 // faster tells whether the device is clearly the faster, and right.
-func (c *towerChoice) faster() bool {
-	if !c.right() || len(c.rounds) < towerRounds {
+func (c *choice) faster() bool {
+	if !c.right() || len(c.rounds) < rounds {
 		return false
 	}
-	typical, most := ratioOf(c.rounds)
-	return typical < deviceWinsBelow && most < 1
+	shares := make([]float64, 0, len(c.rounds)) // of the CPU's times
+	for _, r := range c.rounds {
+		shares = append(shares, r[0]/r[1])
+	}
+	slices.SortFunc(shares, cmp.Compare[float64])
+	return shares[len(shares)/2] < deviceWinsBelow && shares[len(shares)-2] < 1
+}
+
+// choose compares a tower on the CPU with the same on the device, closes one and returns the other:
+// the device's where it is right, and either faster or named.
+func (c *choice) choose(ctx context.Context, thread *compute.Thread, native *vision.Native,
+	graph *vision.Graph) (vision.Encoder, error) {
+	slog.Info("comparing once where the vision tower is computed", "device", c.device.Name)
+	err := thread.Do(ctx, func() error { return c.measure(ctx, native, graph) })
+	if err == nil && !c.right() {
+		err = c.fault()
+	}
+	if err == nil && (c.named || c.faster()) {
+		native.Close()
+		return graph, nil
+	}
+	graph.Close()
+	switch {
+	case err == nil:
+		return native, nil
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	default:
+		err = c.unfit(err)
+	}
+	if err != nil {
+		native.Close()
+		return nil, err
+	}
+	return native, nil
 }
 
 // measure encodes a test picture of the tower's usual size on both, compares the rows, and times
 // both. It runs on the compute thread.
-func (c *towerChoice) measure(ctx context.Context, cpu, device vision.Encoder) error {
+func (c *choice) measure(ctx context.Context, cpu, device vision.Encoder) error {
 	info := cpu.Info()
 	tile := imaging.NewRGB(info.ImageSize, info.ImageSize)
 	noise := rand.New(rand.NewPCG(0, 0))
@@ -182,7 +231,7 @@ func (c *towerChoice) measure(ctx context.Context, cpu, device vision.Encoder) e
 	if math.IsNaN(c.cosine) {
 		c.cosine = 0
 	}
-	if c.right() && info.Blocks > towerRounds {
+	if c.right() && info.Blocks > rounds {
 		if err := c.time(ctx, picture, cpu, device); err != nil {
 			return err
 		}
@@ -192,7 +241,7 @@ func (c *towerChoice) measure(ctx context.Context, cpu, device vision.Encoder) e
 
 // time times blocks of a picture on both, in turns: what a whole one would take, since steps take
 // about equally long.
-func (c *towerChoice) time(ctx context.Context, picture *vision.Input,
+func (c *choice) time(ctx context.Context, picture *vision.Input,
 	cpu, device vision.Encoder) error {
 	info := cpu.Info()
 	var jobs [2]vision.Job
@@ -210,7 +259,7 @@ func (c *towerChoice) time(ctx context.Context, picture *vision.Input,
 			return err
 		}
 	}
-	for range towerRounds {
+	for range rounds {
 		var round [2]float64
 		for i, job := range jobs {
 			from := time.Now()
@@ -226,8 +275,8 @@ func (c *towerChoice) time(ctx context.Context, picture *vision.Input,
 }
 
 // keep writes the file; what cannot be kept is measured again the next time.
-func (c *towerChoice) keep() error {
-	key, err := c.key()
+func (c *choice) keep() error {
+	key, err := c.describe()
 	if err != nil {
 		return nil
 	}
@@ -235,7 +284,7 @@ func (c *towerChoice) keep() error {
 	if err != nil {
 		return nil
 	}
-	text, err := json.Marshal(towerTimes{key, c.rounds, c.cosine, time.Now()})
+	text, err := json.Marshal(times{key, c.rounds, c.cosine, time.Now()})
 	if err != nil {
 		return err
 	}

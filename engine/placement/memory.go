@@ -1,7 +1,8 @@
-package engine
+package placement
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"os"
@@ -9,7 +10,9 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/compute"
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
 	"github.com/eyelet-engine/eyelet/engine/media"
+	"github.com/eyelet-engine/eyelet/engine/modelspec"
 	"github.com/eyelet-engine/eyelet/engine/sched"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
@@ -17,20 +20,20 @@ import (
 // Memory estimates the bytes of memory that a model takes once it is loaded, without what would lie
 // in that of devices now: its files, its KV cache, the buffers that it computes in, and the
 // pictures that are decoded for it. Errors are those of its files and options.
-func (spec *ModelSpec) Memory() (int64, error) {
-	elsewhere, err := spec.onDevices()
-	if err != nil {
+func Memory(spec *modelspec.Spec) (int64, error) {
+	p, err := now(context.Background(), spec)
+	switch {
+	case err != nil:
 		return 0, err
+	case p == nil:
+		return MemoryBeside(spec, nil)
 	}
-	return spec.memory(elsewhere)
+	return MemoryBeside(spec, p.shares)
 }
 
-// Memory is ModelSpec.Memory for where the model lies.
-func (m *Model) Memory() int64 { return m.memory }
-
-// memory is Memory with shares of the model in the memory of devices.
-func (spec *ModelSpec) memory(elsewhere []DeviceShare) (int64, error) {
-	params, err := spec.contextParams()
+// MemoryBeside is [Memory] for a model of which shares lie on devices.
+func MemoryBeside(spec *modelspec.Spec, shares []Share) (int64, error) {
+	params, err := spec.ContextParams()
 	if err != nil {
 		return 0, err
 	}
@@ -55,11 +58,11 @@ func (spec *ModelSpec) memory(elsewhere []DeviceShare) (int64, error) {
 	if spec.Projector != "" {
 		info, err := os.Stat(spec.Projector)
 		if err != nil {
-			return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
+			return 0, fmt.Errorf("%w: %w", fault.ErrModelFile, err)
 		}
 		total += float64(info.Size())
 	}
-	for _, s := range elsewhere {
+	for _, s := range shares {
 		if !s.Shared {
 			total -= float64(s.Bytes)
 		}
@@ -69,7 +72,7 @@ func (spec *ModelSpec) memory(elsewhere []DeviceShare) (int64, error) {
 	}
 	if !(total < math.MaxInt64/2) { // or NaN
 		return 0, fmt.Errorf("%w: by what %s says of itself, it would take %.3g bytes of memory",
-			ErrModelFile, spec.Model, total)
+			fault.ErrModelFile, spec.Model, total)
 	}
 	return int64(total), nil
 }
@@ -80,7 +83,7 @@ func (spec *ModelSpec) memory(elsewhere []DeviceShare) (int64, error) {
 func languageBytes(path string, nCtx int, keys, values ggml.Type) (float64, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
+		return 0, fmt.Errorf("%w: %w", fault.ErrModelFile, err)
 	}
 	defer f.Close()
 	context := cacheBytes(f, nCtx, keys, values) + computeBytes(f, microBatch)
@@ -110,7 +113,7 @@ func computeBytes(f *gguf.File, outputs int) float64 {
 func besideBytes(path string, params llama.ContextParams, reader bool) (float64, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrModelFile, err)
+		return 0, fmt.Errorf("%w: %w", fault.ErrModelFile, err)
 	}
 	defer f.Close()
 	copies := min(sched.CopiedShare*cacheBytes(f, params.NCtx, params.TypeK, params.TypeV),
@@ -129,7 +132,7 @@ func positions(f *gguf.File, nCtx int) float64 {
 	if nCtx > 0 {
 		return float64(nCtx)
 	}
-	n := float64(DefaultContext)
+	n := float64(modelspec.DefaultContext)
 	if train, _ := f.Uint(f.Architecture() + ".context_length"); train > 0 {
 		n = min(n, float64(train))
 	}

@@ -1,8 +1,8 @@
-package engine
+package sampling
 
 import "github.com/eyelet-engine/eyelet/cgo/llama"
 
-// newlines keep penalties from counting for the newline, as Sampling.SpareNewline asks: libllama's
+// newlines keep penalties from counting for the newline, as Options.SpareNewline asks: libllama's
 // penalties know no exception, so its logit is raised beforehand by what they will take away.
 type newlines struct {
 	token                       llama.Token
@@ -13,20 +13,20 @@ type newlines struct {
 }
 
 // newNewlines returns nil where there is nothing to do.
-func (m *Model) newNewlines(s *Sampling, prompt []Token) *newlines {
+func newNewlines(host *Host, o *Options, prompt []llama.Token) *newlines {
 	n := &newlines{
-		token: m.lm.Vocab().NL(), repeat: s.RepeatPenalty, frequency: s.FrequencyPenalty,
-		presence: s.PresencePenalty,
-		most:     m.lookBack(s),
+		token: host.vocab().NL(), repeat: o.RepeatPenalty, frequency: o.FrequencyPenalty,
+		presence: o.PresencePenalty,
+		most:     host.lookBack(o),
 	}
 	if n.repeat == 0 {
 		n.repeat = 1
 	}
-	if !s.SpareNewline || n.token == llama.NoToken || n.repeat == 1 && n.frequency == 0 &&
+	if !o.SpareNewline || n.token == llama.NoToken || n.repeat == 1 && n.frequency == 0 &&
 		n.presence == 0 {
 		return nil
 	}
-	n.bias = s.LogitBias[n.token]
+	n.bias = o.LogitBias[n.token]
 	for _, t := range prompt[max(0, len(prompt)-n.most):] {
 		n.drawn(t)
 	}

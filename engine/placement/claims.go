@@ -1,10 +1,11 @@
-package engine
+package placement
 
 import (
 	"slices"
 	"sync"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/engine/modelspec"
 )
 
 // claims are what loads under way will take of the memory of devices. Drivers say what is free; of
@@ -14,8 +15,8 @@ type claims struct {
 	on map[deviceKey]*claimed
 }
 
-// deviceClaims are those of the process, as devices are.
-var deviceClaims claims
+// promised are the claims of the process, as devices are the process's.
+var promised claims
 
 // deviceKey tells devices apart.
 type deviceKey struct{ server, name string }
@@ -36,12 +37,12 @@ type claimed struct {
 	left int64
 }
 
-// place decides where the layers of a model go, as ModelSpec.place does, and counts what they take
-// until end is called: with loaded, if it is allocated now, and was not given back. end is never
-// nil.
-func (c *claims) place(spec *ModelSpec,
+// place decides where the layers of a model go, and counts what they take until end is called: with
+// loaded, if it is allocated now, and was not given back. p is nil where none go to devices, or
+// where the file does not say enough; end is never nil.
+func (c *claims) place(spec *modelspec.Spec,
 	devices []ggml.Device) (p *placed, end func(loaded bool), err error) {
-	s, err := spec.size(devices)
+	s, err := size(spec, devices)
 	if err != nil || s == nil {
 		return nil, func(bool) {}, err
 	}
@@ -116,8 +117,10 @@ func (c *claims) end(k deviceKey, bytes int64, loaded bool) {
 	}
 }
 
-// freed counts what a model had on devices as free.
-func (c *claims) freed(shares []DeviceShare) {
+// Release counts what a closed model had on devices as free.
+func Release(shares []Share) { promised.freed(shares) }
+
+func (c *claims) freed(shares []Share) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range shares {

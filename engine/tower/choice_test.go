@@ -1,4 +1,4 @@
-package engine
+package tower
 
 import (
 	"context"
@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/engine/compute"
+	"github.com/eyelet-engine/eyelet/engine/internal/fault"
+	"github.com/eyelet-engine/eyelet/engine/modelspec"
 	"github.com/eyelet-engine/eyelet/models/vision"
 	"github.com/eyelet-engine/eyelet/models/vision/visiontest"
 )
@@ -27,7 +30,7 @@ func TestADeviceMustBeClearlyFasterForATower(t *testing.T) {
 		"too few rounds":                     {[]float64{0.1, 0.1}, false},
 		"nothing measured at all":            {nil, false},
 	} {
-		choice := towerChoice{cosine: 1}
+		choice := choice{cosine: 1}
 		for _, r := range c.ratios {
 			choice.rounds = append(choice.rounds, [2]float64{r * 0.01, 0.01})
 		}
@@ -65,8 +68,8 @@ func TestWhereATowerIsFasterIsMeasuredOnceAndKept(t *testing.T) {
 	cpu := ggml.Devices()[slices.IndexFunc(ggml.Devices(), func(d ggml.Device) bool {
 		return d.Type == ggml.CPU
 	})]
-	again := func(threads int) *towerChoice {
-		return &towerChoice{spec: &ModelSpec{Projector: path}, device: &cpu, threads: threads}
+	again := func(threads int) *choice {
+		return &choice{spec: &modelspec.Spec{Projector: path}, device: &cpu, threads: threads}
 	}
 	first := again(2)
 	if first.recall() {
@@ -80,7 +83,7 @@ func TestWhereATowerIsFasterIsMeasuredOnceAndKept(t *testing.T) {
 	if err := first.measure(t.Context(), native, graph); err != nil {
 		t.Fatal(err)
 	}
-	if len(first.rounds) != towerRounds || graph.Stats().Graphs == 0 {
+	if len(first.rounds) != rounds || graph.Stats().Graphs == 0 {
 		t.Fatalf("%d rounds, %+v", len(first.rounds), graph.Stats())
 	}
 	second := again(2)
@@ -123,11 +126,8 @@ func TestADeviceThatComputesATowerWronglyIsNotTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	cpu := ggml.Devices()[0]
-	e, err := New(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer e.Close()
+	thread := compute.Acquire()
+	defer compute.Release()
 	for _, named := range []bool{false, true} {
 		native, err := vision.OpenNative(path, vision.NativeOptions{Threads: 2})
 		if err != nil {
@@ -138,11 +138,11 @@ func TestADeviceThatComputesATowerWronglyIsNotTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		said := ""
-		c := &towerChoice{spec: &ModelSpec{Projector: path, Notice: func(s string) { said = s }},
-			device: &cpu, threads: 2}
-		tower, err := c.choose(t.Context(), e, native, graph, named)
+		c := &choice{spec: &modelspec.Spec{Projector: path, Notice: func(s string) { said = s }},
+			device: &cpu, named: named, threads: 2}
+		tower, err := c.choose(t.Context(), thread, native, graph)
 		if named {
-			if fault := new(deviceError); !errors.As(err, &fault) || tower != nil {
+			if !errors.Is(err, fault.ErrDevice) || tower != nil {
 				t.Errorf("named: %v, %v", tower, err)
 			}
 			continue
