@@ -90,7 +90,8 @@ func TestAMeasurementOfABusyMachineIsRepeated(t *testing.T) {
 	}{
 		{"quiet, old", measured{Times: clear, When: time.Now().Add(-1000 * time.Hour)}, true},
 		{"busy, fresh", measured{Times: disturbed(clear), When: time.Now()}, true},
-		{"busy, a while ago", measured{Times: disturbed(clear), When: time.Now().Add(-2 * again)}, false},
+		{"busy, a while ago",
+			measured{Times: disturbed(clear), When: time.Now().Add(-2 * again)}, false},
 	} {
 		if got := test.m.current(time.Now()); got != test.want {
 			t.Errorf("%s: good enough: %v", test.name, got)

@@ -86,8 +86,9 @@ func TestRecheckMeasuresWhatIsDueInParts(t *testing.T) {
 	t.Setenv("EYELET_CACHE", t.TempDir())
 	accel.mu.Lock()
 	c, before := accel.calibration(0), accel.calibrations
-	accel.calibrations = map[int]*calibration{c.Key.Threads: {Key: c.Key, Types: map[string]measured{
-		Q8_0.String(): {Times: timingOf(1, 0.5, 0, 0, 0, 0), When: time.Now().Add(-time.Hour)}}}}
+	old := measured{Times: timingOf(1, 0.5, 0, 0, 0, 0), When: time.Now().Add(-time.Hour)}
+	accel.calibrations = map[int]*calibration{
+		c.Key.Threads: {Key: c.Key, Types: map[string]measured{Q8_0.String(): old}}}
 	accel.noteDue()
 	accel.mu.Unlock()
 	defer func() {

@@ -71,12 +71,14 @@ func (c *chart) add(path string, tests []test, found results, limit limits) erro
 	p.X.Label.Text, p.Y.Label.Text = "tokens in a prompt (rows)", "tokens a second"
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, powers{}
 	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, oneTwoFive{}
-	p.Title.TextStyle.Font.Size = vg.Points(15)
+	p.Title.TextStyle.Font.Size, p.Title.TextStyle.Font.Variant = vg.Points(15), "Sans"
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
 		a.Label.TextStyle.Font.Size, a.Tick.Label.Font.Size = vg.Points(13), vg.Points(13)
+		a.Label.TextStyle.Font.Variant, a.Tick.Label.Font.Variant = "Sans", "Sans"
 	}
-	p.Legend.Left, p.Legend.Top = true, true
-	p.Legend.TextStyle.Font.Size, p.Legend.YOffs = vg.Points(13), vg.Points(-4)
+	p.Legend.Left, p.Legend.Top, p.Legend.Padding = true, true, vg.Points(3)
+	p.Legend.TextStyle.Font.Size, p.Legend.TextStyle.Font.Variant = vg.Points(13), "Sans"
+	p.Legend.YOffs = vg.Points(-4)
 	grid := plotter.NewGrid()
 	grid.Horizontal.Color, grid.Vertical.Color = colorGrid, colorGrid
 	p.Add(grid)

@@ -169,8 +169,13 @@ func decode(path string, n, reps, threads int) (speeds []float64, about string, 
 		}
 		speeds = append(speeds, float64(n)/time.Since(start).Seconds())
 	}
-	return speeds, fmt.Sprintf("%s, %.0f M parameters, %.1f MB", m.Description(),
-		float64(m.NParams())/1e6, float64(m.Size())/1e6), nil
+	about = fmt.Sprintf("%s, %.0f M parameters, %.1f MB", m.Description(), float64(m.NParams())/1e6,
+		float64(m.Size())/1e6)
+	if each := m.PromisedToken(); each > 0 {
+		about += fmt.Sprintf("; by the accelerator's measurements a token's products take %v",
+			each.Round(100*time.Microsecond))
+	}
+	return speeds, about, nil
 }
 
 // llamaBench runs the same in llama.cpp's program.
