@@ -95,7 +95,8 @@ func collect(cmd *cobra.Command, o *Options, question string) (*input, error) {
 		return nil, cli.Usagef("--jsonl asks about each page or picture; frames are asked about " +
 			"together, without it")
 	case in.folder != "" && o.jsonl == "":
-		return nil, cli.Usagef("%s is a folder; say with --jsonl OUT where the answers go", in.folder)
+		return nil, cli.Usagef("%s is a folder; say with --jsonl OUT where the answers go",
+			in.folder)
 	case in.folder == "" && o.jsonl != "":
 		return nil, cli.Usagef("--jsonl needs a folder of pictures or a document (--image DIR, " +
 			"--image doc.pdf)")

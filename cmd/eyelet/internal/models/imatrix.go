@@ -123,7 +123,8 @@ func runImatrix(cmd *cobra.Command, o bench.ImatrixOptions, images []string, out
 		over = cli.Plural(r.Chunks, "picture")
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(),
-		"%s: importance of the columns of %d matrices, over %s\n", cli.Printable(out), r.Matrices, over)
+		"%s: importance of the columns of %d matrices, over %s\n", cli.Printable(out), r.Matrices,
+		over)
 	return err
 }
 
