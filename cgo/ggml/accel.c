@@ -8,14 +8,15 @@ bool eyelet_accel_find(ggml_backend_reg_t reg, eyelet_accel *f) {
   ((eyelet_accel_##name##_t)ggml_backend_reg_get_proc_address(reg, "eyelet_accel_" #name))
   eyelet_accel_version_t version = FIND(version);
   if (version == NULL || version() != eyelet_accel_interface) return false;
-  *f = (eyelet_accel){FIND(set_threads), FIND(set_enabled),    FIND(set_uniform),
-                      FIND(set_force),   FIND(set_cache),      FIND(forget),
-                      FIND(counters),    FIND(measure),        FIND(reads_repacked),
-                      FIND(set_choice),  FIND(path_name)};
+  *f = (eyelet_accel){FIND(set_threads),    FIND(set_enabled), FIND(set_uniform),
+                      FIND(few_rows),       FIND(has_few),     FIND(set_force),
+                      FIND(set_cache),      FIND(forget),      FIND(counters),
+                      FIND(measure),        FIND(reads_repacked), FIND(set_choice),
+                      FIND(path_name)};
 #undef FIND
-  return f->set_threads && f->set_enabled && f->set_uniform && f->set_force && f->set_cache &&
-         f->forget && f->counters && f->measure && f->reads_repacked && f->set_choice &&
-         f->path_name;
+  return f->set_threads && f->set_enabled && f->set_uniform && f->few_rows && f->has_few &&
+         f->set_force && f->set_cache && f->forget && f->counters && f->measure &&
+         f->reads_repacked && f->set_choice && f->path_name;
 }
 
 bool eyelet_count_weights(const char *path, eyelet_weights *w) {

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,7 +36,8 @@ type accelerator struct {
 	off          bool // left out
 	disabled     bool // loaded, and takes nothing
 	state        Accelerator
-	f            C.eyelet_accel // its functions
+	f            C.eyelet_accel                 // its functions
+	functions    atomic.Pointer[C.eyelet_accel] // a copy of f, once it is loaded
 	device       C.ggml_backend_dev_t
 	threads      int                  // 0 for all cores
 	cache        uint64               // bytes of weights that may be kept
@@ -156,6 +156,8 @@ func openAccelerator(path string) string {
 		C.ggml_backend_unload(reg)
 		return path + " is not of this version of Eyelet"
 	}
+	functions := accel.f // C gets to see no other field
+	accel.functions.Store(&functions)
 	accel.device = C.ggml_backend_reg_dev_get(reg, 0)
 	accel.calibrations = map[int]*calibration{}
 	C.eyelet_accel_call_set_threads(&accel.f, C.int(accel.threads))
@@ -186,25 +188,6 @@ func EnableAccelerator(on bool) {
 	if accel.state.Loaded {
 		C.eyelet_accel_call_set_enabled(&accel.f, C.bool(on))
 	}
-}
-
-// Uniform runs compute, which lays out graphs on the calling OS thread, such that it matters little
-// to a row which rows are computed with it: the accelerator then takes products and attention of
-// few rows, too, by the path of many. Else the number of rows decides who computes, and each rounds
-// in its own way. What remains is the order of attention's sums in float32; where activations are
-// rounded to 8 bits, it can tip a number over to the next. It costs time where rows are few.
-func Uniform(compute func() error) error {
-	accel.mu.Lock()
-	f, loaded := accel.f, accel.state.Loaded
-	accel.mu.Unlock()
-	if !loaded {
-		return compute()
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	C.eyelet_accel_call_set_uniform(&f, true)
-	defer C.eyelet_accel_call_set_uniform(&f, false)
-	return compute()
 }
 
 // SetAcceleratorCache sets how many bytes of weights, of all models together, the accelerator may

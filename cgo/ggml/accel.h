@@ -10,6 +10,8 @@ typedef struct {
   eyelet_accel_set_threads_t set_threads;
   eyelet_accel_set_enabled_t set_enabled;
   eyelet_accel_set_uniform_t set_uniform;
+  eyelet_accel_few_rows_t few_rows;
+  eyelet_accel_has_few_t has_few;
   eyelet_accel_set_force_t set_force;
   eyelet_accel_set_cache_t set_cache;
   eyelet_accel_forget_t forget;
@@ -31,8 +33,12 @@ static inline void eyelet_accel_call_set_threads(const eyelet_accel *f, int thre
 static inline void eyelet_accel_call_set_enabled(const eyelet_accel *f, bool on) {
   f->set_enabled(on);
 }
-static inline void eyelet_accel_call_set_uniform(const eyelet_accel *f, bool on) {
-  f->set_uniform(on);
+static inline void eyelet_accel_call_set_uniform(const eyelet_accel *f, int uniform) {
+  f->set_uniform(uniform);
+}
+static inline int eyelet_accel_call_few_rows(const eyelet_accel *f) { return f->few_rows(); }
+static inline bool eyelet_accel_call_has_few(const eyelet_accel *f, int type, bool repacked) {
+  return f->has_few(type, repacked);
 }
 static inline void eyelet_accel_call_set_force(const eyelet_accel *f, int rows, int path) {
   f->set_force(rows, path);

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"time"
 	"unsafe"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
 // Decode computes batch and adds it to the KV cache. When ctx is done it stops between operations
@@ -29,6 +31,14 @@ func (c *Context) Decode(ctx context.Context, batch *Batch) error {
 		func(rc *C.int32_t, eb *errBuf) C.bool {
 			return C.shim_decode(c.c, batch.c, rc, eb.ptr(), eb.cap())
 		})
+}
+
+// DecodeUniform is Decode for few entries that are computed as each would be alone
+// ([ggml.UniformFew]). libllama keeps the graph of a batch, with who computes it, for the next one if
+// that has as many entries and outputs: of a Decode and a DecodeUniform that follow each other, the
+// second is what the first was unless they differ in that.
+func (c *Context) DecodeUniform(ctx context.Context, batch *Batch) error {
+	return ggml.UniformFew(func() error { return c.Decode(ctx, batch) })
 }
 
 // Encode computes batch with the encoder of an encoder-decoder model, or an embedding model,

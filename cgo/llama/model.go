@@ -92,6 +92,7 @@ type Model struct {
 	reads *ggml.Weights // nil where devices compute, or files do not tell
 	gpus  []ggml.Device // that compute with some of its layers or all
 	mixed bool          // the CPU computes with some layers, too
+	few   ggml.Few
 	fault atomic.Pointer[error]
 
 	mu    sync.Mutex
@@ -132,8 +133,14 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 	}
 	gpus, mixed := params.placement()
 	files := splitFiles(path)
-	if !params.VocabOnly && (len(gpus) == 0 || mixed) && ggml.PrepareAccelerator(0, files...) {
-		p.use_extra_bufts = false
+	var few ggml.Few
+	if !params.VocabOnly && (len(gpus) == 0 || mixed) {
+		if ggml.PrepareAccelerator(0, files...) {
+			p.use_extra_bufts = false
+		}
+		if len(gpus) == 0 {
+			few = ggml.FewRowsOf(!bool(p.use_extra_bufts), files...)
+		}
 	}
 	if !params.VocabOnly {
 		advise(gpus, path)
@@ -175,7 +182,7 @@ func LoadModel(ctx context.Context, path string, params ModelParams) (*Model, er
 	}
 	logged.Stop()
 	m := &Model{c: out, path: path, only: params.VocabOnly, gpus: gpus, mixed: mixed,
-		plain: !bool(p.use_extra_bufts)}
+		plain: !bool(p.use_extra_bufts), few: few}
 	if !params.VocabOnly && len(gpus) == 0 {
 		m.reads = ggml.CountWeights(files...)
 	}

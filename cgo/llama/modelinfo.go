@@ -6,6 +6,8 @@ import "C"
 
 import (
 	"unsafe"
+
+	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
 // dim calls f unless the model is closed, in which case dimensions are zero.
@@ -91,6 +93,10 @@ func (m *Model) Size() uint64 {
 	}
 	return uint64(C.llama_model_size(m.c))
 }
+
+// Few is how many rows of a batch [Context.DecodeUniform] may have, and whether these take little
+// longer than one.
+func (m *Model) Few() ggml.Few { return m.few }
 
 // NParams is the number of weights.
 func (m *Model) NParams() uint64 {

@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 // The version of what follows; a library of another one is not used.
-enum { eyelet_accel_interface = 6 };
+enum { eyelet_accel_interface = 7 };
 
 // "eyelet_accel_version": eyelet_accel_interface, as the library was built.
 typedef int (*eyelet_accel_version_t)(void);
@@ -65,11 +65,29 @@ typedef void (*eyelet_accel_set_enabled_t)(bool on);
 // the same from the start.
 typedef void (*eyelet_accel_set_force_t)(int rows, int path);
 
-// "eyelet_accel_set_uniform": whether graphs that the calling thread lays out from now on have the
-// same path for products of any number of rows: that of the most, and attention of any number of
-// queries is taken. What a row is computed to is then the same whatever rows are computed with it,
-// but for the order of attention's sums in float32, which follows where keys lie.
-typedef void (*eyelet_accel_set_uniform_t)(bool on);
+// Whether the number of rows decides who computes them.
+enum eyelet_accel_uniform {
+  eyelet_accel_varied, // it does
+  // It does not up to eyelet_accel_few_rows rows, which have the path of few: a row is computed to
+  // the same bits alone and beside others, but for products of weights that ggml has repacked in a
+  // layout that is not read here.
+  eyelet_accel_few,
+  // It does not at all: all have the path of many rows, and attention of any number of queries is
+  // taken. What a row is computed to is then the same whatever rows are computed with it, but for
+  // the order of attention's sums in float32, which follows where keys lie.
+  eyelet_accel_many
+};
+
+// "eyelet_accel_set_uniform": an enum eyelet_accel_uniform for the graphs that the calling thread
+// lays out from now on.
+typedef void (*eyelet_accel_set_uniform_t)(int uniform);
+
+// "eyelet_accel_few_rows": up to how many rows eyelet_accel_few is about on this processor.
+typedef int (*eyelet_accel_few_rows_t)(void);
+
+// "eyelet_accel_has_few": whether there are kernels that unpack weights of a type once for so many
+// rows, where ggml's CPU backend has repacked them or not. Others ggml unpacks for each row.
+typedef bool (*eyelet_accel_has_few_t)(int type, bool repacked);
 
 // "eyelet_accel_set_cache": how many bytes of weights may be kept as oneDNN reads them best, so
 // that they are not converted for each prompt; 0 from the start. What is kept is freed. Weights are

@@ -16,6 +16,9 @@ INLINE int64_t blocks_of(int64_t n, int64_t unit) { return (n + unit - 1) / unit
 // of a panel (15 KiB) the first.
 enum { block_keys = 240, value_stride = block_keys + 16 };
 
+// Keys whose values are transposed at a time.
+enum { value_rows = 16 };
+
 // Queries of a task share the conversion of keys and values: at least so many, where there is work
 // enough for all threads. Their state is bounded to state_numbers.
 enum { task_queries = 128, most_queries = 1024, state_numbers = 1 << 18, most_width = 4096 };
@@ -118,22 +121,35 @@ bool eyelet_attention_has_vectors(void) { return fgemm_chosen() != &fgemm_plain;
 
 // ---- planning ----
 
+// The kernels for so many rows of queries that share a head of keys: no wider than there is use
+// for. What a row comes to does not depend on them.
+static const fgemm_kernels *kernels_for(int64_t rows) {
+  const fgemm_kernels *f = fgemm_chosen();
+#ifdef FGEMM_X86
+  if (f != &fgemm_plain && rows <= fgemm_avx2_narrow.width)
+    return &fgemm_avx2_narrow;
+  if (f == &fgemm_avx512 && rows <= fgemm_avx2.width)
+    return &fgemm_avx2;
+#endif
+  return f;
+}
+
 static attention plan(struct ggml_tensor *op, int threads, bool uniform) {
   attention t = {.q = op->src[0],
                  .k = op->src[1],
                  .v = op->src[2],
                  .mask = op->src[3],
                  .sinks = op->src[4],
-                 .out = op,
-                 .f = fgemm_chosen()};
+                 .out = op};
+  t.width = t.q->ne[0], t.value_width = t.v->ne[0], t.queries = t.q->ne[1], t.keys = t.k->ne[1],
+  t.heads = t.q->ne[2];
+  t.group = t.heads / t.k->ne[2];
+  t.f = kernels_for(t.group * t.queries);
   t.a = &attention_plain;
 #ifdef FGEMM_X86
   if (t.f != &fgemm_plain)
     t.a = &attention_avx2;
 #endif
-  t.width = t.q->ne[0], t.value_width = t.v->ne[0], t.queries = t.q->ne[1], t.keys = t.k->ne[1],
-  t.heads = t.q->ne[2];
-  t.group = t.heads / t.k->ne[2];
   memcpy(&t.scale, op->op_params, sizeof t.scale);
   memcpy(&t.max_bias, op->op_params + 1, sizeof t.max_bias);
   memcpy(&t.softcap, op->op_params + 2, sizeof t.softcap);
@@ -166,7 +182,8 @@ static size_t lay_out(const attention *t, char *base, space *s) {
     int64_t n;
   } parts[] = {{&s->k, block_keys * t->width},
                {&s->v, value_stride * t->value_width},
-               {&s->rows, lanes * larger(larger(t->width, t->value_width), block_keys)},
+               {&s->rows, larger(lanes, value_rows) *
+                              larger(larger(t->width, t->value_width), block_keys)},
                {&s->mask, lanes * block_keys},
                {&s->scores, lanes * block_keys},
                {&s->q, lanes * t->width * t->most_panels},
@@ -265,8 +282,8 @@ static void widen_block(const attention *t, space *s, int64_t head, int64_t batc
   for (int64_t i = first; i < end; i++)
     fgemm_widen(t->f, t->k->type, s->k + i * t->width, row_of(t->k, key + i, head, batch),
                 t->width);
-  for (int64_t i = first; i < end; i += 16) {
-    int64_t n = smaller(16, end - i);
+  for (int64_t i = first; i < end; i += value_rows) {
+    int64_t n = smaller(value_rows, end - i);
     for (int64_t j = 0; j < n; j++)
       fgemm_widen(t->f, t->v->type, s->rows + j * t->value_width,
                   row_of(t->v, key + i + j, head, batch), t->value_width);

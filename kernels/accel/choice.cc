@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "attention.h"
+#include "qgemm.h"
 
 namespace eyelet {
 namespace {
@@ -28,6 +29,9 @@ constexpr int64_t heads_of_one_query = 8, heads_of_queries = 4, keys_of_few_quer
 // Products of fewer multiplications are not worth a split of the graph, which costs some 10 µs.
 constexpr int64_t least_work = 1 << 20;
 
+// The same for a product of few rows whatever their number, in weights.
+constexpr int64_t least_uniform = 1 << 18;
+
 struct Table {
   std::atomic<int8_t> path[2][GGML_TYPE_COUNT][row_steps];  // for each Layout
   Table() {
@@ -40,7 +44,7 @@ struct Table {
 Table table;
 std::atomic<bool> enabled{true};
 std::atomic<int> forced_rows{0}, forced_path{0};
-thread_local bool uniform = false;
+thread_local eyelet_accel_uniform uniform_rows = eyelet_accel_varied;
 
 // The order in which paths are tried where nothing was measured.
 constexpr Path preference[] = {Path::integers, Path::onednn_bf16, Path::floats, Path::onednn_f32};
@@ -65,13 +69,37 @@ Path first_path(ggml_type type, Layout layout, int64_t n, int64_t k) {
   return Path::ggml;
 }
 
+int few_rows() {
+  int most = 0;
+  for (int type = 0; type < GGML_TYPE_COUNT; type++)
+    if (const int rows = eyelet_qgemm_few_rows(type, false); rows > 0)
+      most = most == 0 || rows < most ? rows : most;
+  return most < queries_of_attention ? most : static_cast<int>(queries_of_attention) - 1;
+}
+
+namespace {
+
+// What ggml computes row by row is as uniform as kernels of few rows are. It does so for what it
+// has not repacked, but for types with blocks of 256 weights, of which it takes 8 rows otherwise.
+Path choose_few(ggml_type type, Layout layout, int64_t n, int64_t k) {
+  const bool repacked = layout == Layout::interleaved;
+  const bool small = n * k < least_uniform && !repacked && ggml_blck_size(type) < 256;
+  return eyelet_qgemm_few_rows(type, repacked) > 0 && !small &&
+                 can_run(Path::integers, type, layout, n, k)
+             ? Path::integers
+             : Path::ggml;
+}
+
+}  // namespace
+
 Path choose(ggml_type type, Layout layout, int64_t m, int64_t n, int64_t k, int64_t count) {
   if (!enabled.load(std::memory_order_relaxed) || type < 0 || type >= GGML_TYPE_COUNT || m < 1)
     return Path::ggml;
   if (const int rows = forced_rows.load(std::memory_order_relaxed); rows > 0)
     return m >= rows ? choose_forced(type, layout, n, k) : Path::ggml;
   if (n < 16 || k < 16) return Path::ggml;
-  if (uniform)
+  if (uniform_rows == eyelet_accel_few && m <= few_rows()) return choose_few(type, layout, n, k);
+  if (uniform_rows == eyelet_accel_many)
     m = int64_t{1} << (row_steps - 1);
   else if (m < least_rows || static_cast<double>(m) * n * k * count < least_work)
     return Path::ggml;
@@ -87,10 +115,12 @@ bool choose_attention(const ggml_tensor *op) {
   if (!enabled.load(std::memory_order_relaxed) || !eyelet_attention_supports(op)) return false;
   const int64_t queries = op->src[0]->ne[1], group = op->src[0]->ne[2] / op->src[1]->ne[2];
   const int rows = forced_rows.load(std::memory_order_relaxed);
-  if (uniform || queries >= (rows > 0 ? rows : queries_of_attention)) return true;
+  const bool widens = eyelet_attention_has_vectors() || !ggml_is_quantized(op->src[1]->type);
+  if (uniform_rows == eyelet_accel_few && rows <= 0 && queries <= few_rows()) return widens;
+  if (uniform_rows == eyelet_accel_many || queries >= (rows > 0 ? rows : queries_of_attention))
+    return true;
   return rows <= 0 && op->src[1]->ne[1] >= keys_of_few_queries &&
-         group >= (queries > 1 ? heads_of_queries : heads_of_one_query) &&
-         (eyelet_attention_has_vectors() || !ggml_is_quantized(op->src[1]->type));
+         group >= (queries > 1 ? heads_of_queries : heads_of_one_query) && widens;
 }
 
 void set_force(int rows, Path path) {
@@ -100,9 +130,9 @@ void set_force(int rows, Path path) {
 
 void set_enabled(bool on) { enabled = on; }
 
-void set_uniform(bool on) { uniform = on; }
+void set_uniform(eyelet_accel_uniform rows) { uniform_rows = rows; }
 
-bool is_uniform() { return uniform; }
+eyelet_accel_uniform uniform() { return uniform_rows; }
 
 bool set_choice(int type, int step, bool repacked, int path) {
   if (type < 0 || type >= GGML_TYPE_COUNT || step < 0 || step >= row_steps || path < 0 ||

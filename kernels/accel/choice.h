@@ -2,6 +2,7 @@
 #ifndef EYELET_ACCEL_CHOICE_H
 #define EYELET_ACCEL_CHOICE_H
 
+#include "accel.h"
 #include "product.h"
 
 namespace eyelet {
@@ -32,12 +33,16 @@ void set_force(int rows, Path path);
 // set_enabled switches the accelerator on or off for graphs that are made from now on.
 void set_enabled(bool on);
 
-// set_uniform makes choose and choose_attention decide as for the largest number of rows, whatever
-// there is, on the calling thread.
-void set_uniform(bool on);
+// set_uniform makes choose and choose_attention decide without regard to the number of rows on the
+// calling thread: as for the most, or, up to few_rows rows, as for few.
+void set_uniform(eyelet_accel_uniform rows);
 
-// is_uniform returns what set_uniform set on the calling thread.
-bool is_uniform();
+// uniform returns what set_uniform set on the calling thread.
+eyelet_accel_uniform uniform();
+
+// few_rows returns the rows that eyelet_accel_few is about: kernels of few rows take so many, and
+// compute each to the same bits whatever the others are.
+int few_rows();
 
 // set_choice writes an entry of the table: what products of 2^step rows, up to twice as many, are
 // computed with where weights are repacked or not. False if there is no such entry or path.

@@ -124,6 +124,63 @@ AVX2 static void widen_bf16(float *dst, const uint16_t *src, int64_t n) {
 
 const fgemm_kernels fgemm_avx2 = {"avx2", width, rows, multiply, transpose, widen_f16, widen_bf16};
 
+// ---- half as wide ----
+
+// Panels of one vector: 12 sums, the vector of the panel and a broadcast number fill 14 of 16
+// registers.
+enum { narrow_width = 8, narrow_rows = 12 };
+
+AVX2 INLINE void multiply_narrow(const float *a, size_t stride, const int n, const float *b,
+                                 int64_t k, float *c, bool add) {
+  __m256 sum[narrow_rows];
+#pragma GCC unroll 12
+  for (int r = 0; r < n; r++)
+    sum[r] = _mm256_setzero_ps();
+  for (int64_t i = 0; i < k; i++) {
+    const __m256 b0 = _mm256_loadu_ps(b + i * narrow_width);
+#pragma GCC unroll 12
+    for (int r = 0; r < n; r++)
+      sum[r] = _mm256_fmadd_ps(_mm256_broadcast_ss(a + r * stride + i), b0, sum[r]);
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < n; r++) {
+    float *to = c + r * narrow_width;
+    _mm256_storeu_ps(to, add ? _mm256_add_ps(sum[r], _mm256_loadu_ps(to)) : sum[r]);
+  }
+}
+
+#define NARROW_TILE(n)                                                                            \
+  AVX2 static void multiply_narrow_##n(const float *a, size_t stride, const float *b, int64_t k,  \
+                                       float *c, bool add) {                                      \
+    multiply_narrow(a, stride, n, b, k, c, add);                                                  \
+  }
+NARROW_TILE(1)
+NARROW_TILE(2)
+NARROW_TILE(4)
+NARROW_TILE(6)
+NARROW_TILE(8)
+NARROW_TILE(10)
+NARROW_TILE(12)
+
+static void multiply_avx2_narrow(const float *a, size_t stride, int64_t n, const float *b,
+                                 int64_t k, float *c, bool add) {
+  typedef void tile(const float *, size_t, const float *, int64_t, float *, bool);
+  static tile *const tiles[] = {multiply_narrow_1, multiply_narrow_2,  multiply_narrow_4,
+                                multiply_narrow_6, multiply_narrow_8, multiply_narrow_10,
+                                multiply_narrow_12};
+  while (n > 0) {
+    int take = n >= narrow_rows + 8 || n == narrow_rows ? narrow_rows
+               : n > narrow_rows                        ? (int)(n + 1) / 2
+                                                        : (int)n;
+    take = take > 1 ? take / 2 * 2 : 1;
+    tiles[take / 2](a, stride, b, k, c, add);
+    a += take * stride, c += take * narrow_width, n -= take;
+  }
+}
+
+const fgemm_kernels fgemm_avx2_narrow = {"avx2",    narrow_width, narrow_rows, multiply_avx2_narrow,
+                                         transpose, widen_f16,    widen_bf16};
+
 // ---- AVX-512 ----
 
 // Only the product differs, and the panels are twice as wide: 14 rows of two vectors are 28 sums of

@@ -33,6 +33,8 @@ extern const fgemm_kernels fgemm_plain;
 #if defined(__x86_64__) && defined(__GNUC__)
 #define FGEMM_X86 1
 extern const fgemm_kernels fgemm_avx2, fgemm_avx512;
+// For panels that have 8 columns to fill: each is computed to the same bits as by the others.
+extern const fgemm_kernels fgemm_avx2_narrow;
 #endif
 
 // The kernels in use.

@@ -252,7 +252,7 @@ bool compute(ggml_tensor *op, int threads) {
     case GGML_OP_MUL_MAT: compute_mul_mat(op, threads); return true;
     case GGML_OP_MUL_MAT_ID: return compute_mul_mat_id(op, threads);
     case GGML_OP_FLASH_ATTN_EXT:
-      if (starved || !eyelet_attention_run(op, threads, is_uniform()))
+      if (starved || !eyelet_attention_run(op, threads, uniform() == eyelet_accel_many))
         eyelet_attention_run_plain(op, threads);
       return true;
     default: return true;

@@ -19,6 +19,7 @@
 #include "ops.h"
 #include "packed.h"
 #include "product.h"
+#include "qgemm.h"
 #include "repack.h"
 
 namespace eyelet {
@@ -215,6 +216,10 @@ bool measure_path(int type, int step, int threads,
   return ok;
 }
 
+bool has_few(int type, bool repacked) { return eyelet_qgemm_few_rows(type, repacked) > 0; }
+
+void set_uniform_rows(int uniform) { set_uniform(static_cast<eyelet_accel_uniform>(uniform)); }
+
 void set_cache(uint64_t bytes) {
   const std::lock_guard<std::mutex> lock(computing);
   set_packed_limit(bytes);
@@ -236,7 +241,9 @@ void *procedure(Registry *, const char *name) {
       {"eyelet_accel_version", reinterpret_cast<void *>(version)},
       {"eyelet_accel_set_threads", reinterpret_cast<void *>(set_threads)},
       {"eyelet_accel_set_enabled", reinterpret_cast<void *>(set_enabled)},
-      {"eyelet_accel_set_uniform", reinterpret_cast<void *>(set_uniform)},
+      {"eyelet_accel_set_uniform", reinterpret_cast<void *>(set_uniform_rows)},
+      {"eyelet_accel_few_rows", reinterpret_cast<void *>(few_rows)},
+      {"eyelet_accel_has_few", reinterpret_cast<void *>(has_few)},
       {"eyelet_accel_set_force", reinterpret_cast<void *>(force_path)},
       {"eyelet_accel_set_cache", reinterpret_cast<void *>(set_cache)},
       {"eyelet_accel_forget", reinterpret_cast<void *>(forget)},

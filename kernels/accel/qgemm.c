@@ -75,6 +75,13 @@ bool eyelet_qgemm_supports_interleaved(int type, int64_t k, int64_t n) {
   return can && type == qgemm_q4_k && eyelet_qgemm_supports(type, k, n) && n % 8 == 0;
 }
 
+int eyelet_qgemm_few_rows(int type, bool interleaved) {
+  pthread_mutex_lock(&lock);
+  const qgemm_few *few = in_use()->few;
+  pthread_mutex_unlock(&lock);
+  return few ? few->most(type, interleaved) : 0;
+}
+
 static bool use(const char *isa, bool emulated) {
   const qgemm_kernels *k = kernels(isa, emulated);
   pthread_mutex_lock(&lock);
