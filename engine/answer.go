@@ -6,6 +6,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/engine/sampling"
+	"github.com/eyelet-engine/eyelet/models/grammar"
 	"github.com/eyelet-engine/eyelet/models/reply"
 )
 
@@ -23,6 +24,9 @@ type answer struct {
 	text llama.Decoder
 	stop stopper
 	cut  bool // a stop text has appeared
+
+	grammar string        // that holds all of the answer; "" if none does
+	walk    *grammar.Walk // through it; nil if nothing is to be foreseen
 
 	check   *schemaCheck // nil where the grammar holds all of a schema
 	relaxed []string     // parts of schemas of tools that nothing holds
@@ -61,6 +65,9 @@ func (a *answer) Next(output int) (token llama.Token, more bool, err error) {
 		return token, false, nil
 	}
 	a.result.Usage.Completion++
+	if a.walk != nil {
+		a.walk.Push(string(m.lm.Vocab().Piece(token, false)))
+	}
 	text := ""
 	if mark, ok := a.marks[token]; ok {
 		text = a.text.Flush() + mark

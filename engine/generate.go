@@ -132,6 +132,9 @@ func (a *answer) prepare(ctx context.Context) (*prompt.Prompt, error) {
 		return nil, err
 	}
 	a.result.Seed = a.sampler.Seed
+	if held.Trigger == "" {
+		a.grammar = held.GBNF
+	}
 	a.understand(p.Thinking)
 	a.result.Usage.Prompt, a.result.Usage.Image = p.N, p.Images
 	if a.request.KeepPrompt {
@@ -178,6 +181,7 @@ func (a *answer) run(ctx context.Context, yield func(Event) bool) error {
 	task := m.task(p, a.request)
 	a.text.Vocab, a.stop.stops, a.posted = m.lm.Vocab(), a.request.Stop, make(chan struct{}, 1)
 	task.Answer = a
+	a.foresee(task)
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
 	submitted := time.Now()

@@ -69,8 +69,15 @@ func (m *Model) startScheduler(spec ModelSpec, params llama.ContextParams) (err 
 		Queue: spec.Queue, MaxGap: spec.MaxGap, Expected: spec.ExpectedAnswer,
 		Speculation: !spec.NoSpeculation && !rigid && m.lm.NSWA() == 0,
 	}
-	if !m.lm.OnCPU() {
+	switch {
+	case !m.lm.OnCPU():
 		cfg.RowShare = sched.DeviceRow
+	case !rigid && m.lm.NSWA() == 0:
+		few := m.lm.Few()
+		m.decoder.Few, cfg.FewRows = few.Rows, few.Rows-1 // the decoder may need one
+		if few.Together {
+			cfg.RowShare = sched.FewRow
+		}
 	}
 	if readerCells > 0 {
 		cfg.Reader = compute.NewReader(m.lc, llama.Seq(sequences), params, m.makeContext)

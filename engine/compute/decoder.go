@@ -18,6 +18,11 @@ type Decoder struct {
 	Pace *cores.Pace
 	// Rows is the most rows of a picture in a decode: as many as the context takes, or fewer.
 	Rows int
+	// Few is how many rows can be computed as each would be alone; 0 for none.
+	Few int
+
+	last       int  // entries of the last batch
+	wasUniform bool // and whether they were computed so
 
 	lc      *llama.Context
 	tokens  *llama.Batch
@@ -55,11 +60,47 @@ func (d *Decoder) Decode(ctx context.Context, entries []sched.Entry) error {
 		return err
 	}
 	start := time.Now()
-	err := d.lc.Decode(ctx, d.tokens)
+	err := d.compute(ctx, entries)
 	if len(entries) > 0 {
 		d.Pace.Computed(len(entries), int(entries[0].Pos), time.Since(start))
 	}
 	return err
+}
+
+// compute decodes the entries that are in the batch. libllama would lay out no new graph for a
+// batch that is uniform behind one of the same size that was not: it gets a row more then, which is
+// taken back.
+func (d *Decoder) compute(ctx context.Context, entries []sched.Entry) error {
+	uniform := d.uniform(entries)
+	again := uniform && !d.wasUniform && len(entries) == d.last
+	d.wasUniform, d.last = uniform, len(entries)
+	if !uniform {
+		return d.lc.Decode(ctx, d.tokens)
+	}
+	end := entries[len(entries)-1]
+	if again {
+		if err := d.tokens.Add(end.Token, end.Pos+1, true, end.Seq); err != nil {
+			return err
+		}
+	}
+	err := d.lc.DecodeUniform(ctx, d.tokens)
+	if again && err == nil {
+		err = d.lc.Memory().SeqRemove(end.Seq, end.Pos+1, -1)
+	}
+	return err
+}
+
+// uniform reports whether entries are computed as each would be alone, as tasks may ask for those
+// of answers.
+func (d *Decoder) uniform(entries []sched.Entry) bool {
+	asked := false
+	for _, e := range entries {
+		if !e.Output {
+			return false
+		}
+		asked = asked || e.Uniform
+	}
+	return asked && len(entries) < d.Few
 }
 
 // mostThreads is the most threads that the tasks of entries want, 0 for as many as there are.

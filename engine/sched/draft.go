@@ -52,7 +52,8 @@ func (s *Scheduler) draft(parts []part, answers int) {
 			s.sketches++
 			p.t.sketch.id, p.t.sketch.prior = s.sketches, draftRate
 		}
-		if k := p.t.sketch.wanted(p.most, answers, row, extra); k > 0 {
+		if k := p.t.sketch.wanted(min(p.most, mostGuesses), answers, row,
+			extra); k > 0 {
 			sketches = append(sketches, &Sketch{ID: p.t.sketch.id, Items: p.t.Prompt.Items,
 				Most: k})
 			of = append(of, p)

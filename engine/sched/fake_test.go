@@ -200,7 +200,8 @@ type writer struct {
 	stop   int // the answer ends by itself after so many
 	full   bool
 	times  []time.Time
-	fails  int // Next fails at the token of this number; 0 for never
+	fails  int                  // Next fails at the token of this number; 0 for never
+	ahead  func() []llama.Token // nil for an answer that nothing forces
 }
 
 var errDraw = errors.New("no token can be drawn")
@@ -216,6 +217,14 @@ func (w *writer) Next(output int) (llama.Token, bool, error) {
 }
 
 func (w *writer) Full() { w.full = true }
+
+func (w *writer) Ahead(most int) []llama.Token {
+	if w.ahead == nil {
+		return nil
+	}
+	tokens := w.ahead()
+	return tokens[:min(most, len(tokens))]
+}
 
 // drawing is a job of a tower: some steps of virtual time, then rows that tell which picture and
 // row they are.

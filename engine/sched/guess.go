@@ -17,18 +17,24 @@ type guesser struct {
 	rate  float64 // of guesses that came true, smoothed; 0 before the first
 	quiet int     // tokens since guessing stopped to pay
 	prior float64 // what is believed of rate before anything is known; 0 for textRate
+	weigh float64 // of a guess in rate; 0 for 0.2
 }
 
 const (
-	// textRate is what is believed of a text of which nothing is known, draftRate of a draft model.
-	textRate, draftRate = 0.6, 0.7
+	// textRate is what is believed of a text of which nothing is known, draftRate of a draft model,
+	// forcedRate of text that a grammar forces: only how it falls into tokens is open.
+	textRate, draftRate, forcedRate = 0.6, 0.7, 0.97
+	// forcedWeight is that of such a guess in what is believed: how the first of them is cut or
+	// laid out says little of the others.
+	forcedWeight = 0.05
 	// ProcessorRow and DeviceRow are what a row beside the next token's is taken to cost, in
 	// decodes of one token. Measured were 0.3 to 0.9 on processors, where quantized weights are
 	// unpacked for each row: what is taken there costs a seventh of the speed at worst. GPUs have
-	// arithmetic to spare.
-	ProcessorRow, DeviceRow = 0.5, 0.05
-	// mostGuesses at a time.
-	mostGuesses = 8
+	// arithmetic to spare, and so have processors whose kernels unpack weights once for several rows
+	// of a model that is larger than their caches: reading it takes most of the time.
+	ProcessorRow, DeviceRow, FewRow = 0.5, 0.05, 0.15
+	// mostGuesses at a time, mostForced of text that a grammar forces.
+	mostGuesses, mostForced = 8, 16
 	// tryAgain is the number of tokens after which a text that did not repeat itself is given
 	// another chance.
 	tryAgain = 64
@@ -41,7 +47,7 @@ func (g *guesser) wanted(most, answers int, row, extra float64) int {
 	if g.rate == 0 {
 		g.rate = cmp.Or(g.prior, textRate)
 	}
-	k := g.worth(min(most, mostGuesses), answers, row, extra)
+	k := g.worth(most, answers, row, extra)
 	if k == 0 {
 		if g.quiet++; g.quiet >= tryAgain {
 			g.quiet, g.rate = 0, 0
@@ -67,11 +73,27 @@ func (g *guesser) worth(most, answers int, row, extra float64) (best int) {
 	return best
 }
 
+// ahead returns guesses of what follows an answer, at most most: what its grammar forces or, where
+// it is free, what followed the same tokens earlier.
+func (t *Task) ahead(most, answers int, row float64) (guesses []llama.Token, forced bool) {
+	if most <= 0 {
+		return nil, false
+	}
+	if found := t.Answer.Ahead(min(most, mostForced)); len(found) > 0 {
+		t.forced.prior, t.forced.weigh = forcedRate, forcedWeight
+		if k := t.forced.wanted(len(found), answers, row, 0); k > 0 {
+			return found[:k], true
+		}
+	}
+	k := t.guess.wanted(min(most, mostGuesses), answers, row, 0)
+	return lookUp(t.Prompt.Items, k), false
+}
+
 // learn notes how many guesses came true.
 func (g *guesser) learn(guessed, right int) {
 	// The guess after the last right one was wrong; those behind it say nothing.
 	tried := min(right+1, guessed)
-	g.rate = 0.8*g.rate + 0.2*float64(right)/float64(tried)
+	g.rate += cmp.Or(g.weigh, 0.2) * (float64(right)/float64(tried) - g.rate)
 }
 
 // lookUp finds the latest earlier place where the last three or two items stand, and returns the

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/eyelet-engine/eyelet/cgo/llama"
 )
 
 // sizing notes how many entries each decode has, and takes a time for it that nobody can foresee.
@@ -54,6 +56,71 @@ func TestGuessesDoNotDependOnTime(t *testing.T) {
 	}
 	if guessed == 0 {
 		t.Error("nothing was guessed")
+	}
+}
+
+// What a grammar forces is computed in few decodes; if it is not so, the answer is what it is.
+func TestForcedTokensAreComputedTogether(t *testing.T) {
+	var want []llama.Token
+	decodes := map[string]int{}
+	for _, kind := range []string{"free", "forced", "mistaken"} {
+		var d *sizing
+		inBubble(t, 300, func(c *Config) {
+			c.Speculation = true
+			d = &sizing{machine: c.Decoder.(*machine), rng: rand.New(rand.NewPCG(1, 1))}
+			c.Decoder = d
+		}, func(t *testing.T, b *bench) {
+			task, w := b.say(40, "a form to fill in")
+			w.ahead = func() []llama.Token {
+				if kind == "free" || len(w.tokens) >= len(want) {
+					return nil
+				}
+				next := slices.Clone(want[len(w.tokens):])
+				for i := range next {
+					if kind == "mistaken" && i%2 == 1 {
+						next[i] = (next[i] + 1) % 7
+					}
+				}
+				return next
+			}
+			b.submit(task)
+			if _, err := task.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			if kind == "free" {
+				want = w.tokens
+			} else if !slices.Equal(w.tokens, want) {
+				t.Errorf("%s: %v, want %v", kind, w.tokens, want)
+			}
+		})
+		decodes[kind] = len(d.sizes)
+	}
+	if decodes["forced"] > decodes["free"]/2 {
+		t.Errorf("%v decodes", decodes)
+	}
+}
+
+// A decode of an answer that is to be uniform has as many entries as are, and no more.
+func TestUniformAnswersAreComputedInFewRows(t *testing.T) {
+	const few = 5
+	var sizes []int
+	inBubble(t, 300, func(c *Config) {
+		c.Speculation, c.FewRows, c.RowShare = true, few, FewRow
+		c.Decoder = &sizing{machine: c.Decoder.(*machine), rng: rand.New(rand.NewPCG(1, 1))}
+		sizes = nil
+	}, func(t *testing.T, b *bench) {
+		d := b.s.cfg.Decoder.(*sizing)
+		task, w := b.say(40, "a form to fill in")
+		task.Uniform = true
+		w.ahead = func() []llama.Token { return make([]llama.Token, 20) } // a seventh of them right
+		b.submit(task)
+		if _, err := task.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		sizes = d.sizes[1:] // behind the prompt
+	})
+	if most := slices.Max(sizes); most > few || most < 2 {
+		t.Errorf("decodes of %v entries", sizes)
 	}
 }
 

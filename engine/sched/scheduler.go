@@ -19,8 +19,9 @@ type Entry struct {
 	Pos    llama.Pos
 	Seq    llama.Seq
 	Output bool // its logits are wanted
-	// Threads is Task.Threads of the task that it belongs to.
+	// Threads and Uniform are those of the task that it belongs to.
 	Threads int
+	Uniform bool
 }
 
 // Decoder is the model's context. Its methods are called on the compute thread (Config.Run).
@@ -79,6 +80,9 @@ type Config struct {
 	Speculation bool
 	// RowShare is what a guess costs, in decodes of one token; 0 means ProcessorRow.
 	RowShare float64
+	// FewRows is how many entries of answers of tasks that are Uniform a decode should have at most;
+	// 0 for any number.
+	FewRows int
 	// Reader computes prompts while answers are running, where they have no more than ReaderCells
 	// items; nil for none. The scheduler opens and releases it.
 	Reader      Reader

@@ -53,6 +53,9 @@ type Task struct {
 	NoSpeculation bool
 	// MostGuesses is the most tokens that are guessed at a time; 0 leaves it to the scheduler.
 	MostGuesses int
+	// Uniform asks that the tokens of the answer are computed to the same numbers alone and beside
+	// guesses, of which there are fewer than Config.FewRows then.
+	Uniform bool
 	// Threads is the most threads that its tokens are computed with, unless a task in the same
 	// decode takes more; 0 for no limit.
 	Threads int
@@ -80,6 +83,7 @@ type Task struct {
 	last       time.Time // when the last token was drawn
 	towerSince time.Time // since when it waits for a picture; zero if it does not
 	guess      guesser
+	forced     guesser // of what Answer.Ahead returns
 	sketch     sketcher
 	follows    *Task // an earlier task that reads what this one needs next
 	alone      bool  // the reader cannot help it
@@ -96,6 +100,10 @@ type Answer interface {
 	Next(output int) (t llama.Token, more bool, err error)
 	// Full ends an answer for which there are no more cells, or that has MaxTokens tokens.
 	Full()
+	// Ahead returns, up to a number, the tokens that must come next or nearly must, as a grammar
+	// leaves no other text; none where it is free. They are guesses as others are: those that the
+	// answer does not draw are taken back.
+	Ahead(most int) []llama.Token
 }
 
 // Report says what a task took. It is complete when Wait returns.

@@ -16,6 +16,7 @@ type part struct {
 	guesses  []llama.Token
 	most     int  // guesses that there may be
 	drafted  bool // the guesses are the drafter's
+	forced   bool // they are what a grammar forces
 	first    int  // index of the first entry in the batch
 }
 
@@ -71,16 +72,24 @@ func (s *Scheduler) answers(guesses bool) (parts []part) {
 			if t.MaxTokens > 0 {
 				room = min(room, t.MaxTokens-t.answered-1)
 			}
-			p.most = min(room, (s.cfg.Batch-answers)/answers)
+			p.most = min(room, (s.batch(t)-answers)/answers)
 			if t.MostGuesses > 0 {
 				p.most = min(p.most, t.MostGuesses)
 			}
-			p.guesses = lookUp(t.Prompt.Items, t.guess.wanted(p.most, answers, s.cfg.RowShare, 0))
+			p.guesses, p.forced = t.ahead(p.most, answers, s.cfg.RowShare)
 		}
 		parts = append(parts, p)
 	}
 	s.draft(parts, answers)
 	return parts
+}
+
+// batch returns the most entries of a decode with an answer of t.
+func (s *Scheduler) batch(t *Task) int {
+	if t.Uniform && s.cfg.FewRows > 0 {
+		return min(s.cfg.FewRows, s.cfg.Batch)
+	}
+	return s.cfg.Batch
 }
 
 // decode computes parts and draws the tokens that follow.
@@ -92,11 +101,11 @@ func (s *Scheduler) decode(parts []part) {
 		items, pos := p.t.Prompt.Items, p.t.Prompt.Pos
 		for k := p.from; k < p.to; k++ {
 			entries = append(entries, Entry{llama.Token(items[k].Value), pos[k], p.t.seq.ID,
-				k == len(items)-1, p.t.Threads})
+				k == len(items)-1, p.t.Threads, p.t.Uniform})
 		}
 		for k, g := range p.guesses {
 			entries = append(entries, Entry{g, p.t.Prompt.Next + llama.Pos(k), p.t.seq.ID, true,
-				p.t.Threads})
+				p.t.Threads, p.t.Uniform})
 		}
 	}
 	ctx := s.ctx
@@ -183,10 +192,13 @@ func (s *Scheduler) settle(p *part, right int) error {
 	}
 	t.report.Guessed += len(p.guesses)
 	t.report.Right += right
-	if p.drafted {
+	switch {
+	case p.drafted:
 		t.report.Drafted += len(p.guesses)
 		t.sketch.learn(len(p.guesses), right)
-	} else {
+	case p.forced:
+		t.forced.learn(len(p.guesses), right)
+	default:
 		t.guess.learn(len(p.guesses), right)
 	}
 	return errors.Join(s.cfg.Cache.Append(t.seq, t.Prompt, p.to+right), s.cfg.Cache.Resync(t.seq))
