@@ -346,7 +346,8 @@ func compact(ids []int32) (s string) {
 
 // compareRows encodes the pictures of a prompt and returns the worst relative error of a row that
 // the golden holds, 1 if there are other rows.
-func compareRows(t *testing.T, m *Model, made *prompt.Prompt, p layouttest.Picture) (worst float64) {
+func compareRows(t *testing.T, m *Model, made *prompt.Prompt,
+	p layouttest.Picture) (worst float64) {
 	t.Helper()
 	var rows []float32
 	in := openPicture(t, made)

@@ -34,9 +34,9 @@ func (c *Context) Decode(ctx context.Context, batch *Batch) error {
 }
 
 // DecodeUniform is Decode for few entries that are computed as each would be alone
-// ([ggml.UniformFew]). libllama keeps the graph of a batch, with who computes it, for the next one if
-// that has as many entries and outputs: of a Decode and a DecodeUniform that follow each other, the
-// second is what the first was unless they differ in that.
+// ([ggml.UniformFew]). libllama keeps the graph of a batch, with who computes it, for the next one
+// if that has as many entries and outputs: of a Decode and a DecodeUniform that follow each other,
+// the second is what the first was unless they differ in that.
 func (c *Context) DecodeUniform(ctx context.Context, batch *Batch) error {
 	return ggml.UniformFew(func() error { return c.Decode(ctx, batch) })
 }

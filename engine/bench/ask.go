@@ -179,7 +179,8 @@ func (a *asker) foretell(ctx context.Context, answer string, logits []float32, s
 }
 
 // answer generates from where the model stands: tokens are the answer so far, next is its next one.
-func (a *asker) answer(ctx context.Context, tokens []llama.Token, next llama.Token) (string, error) {
+func (a *asker) answer(ctx context.Context, tokens []llama.Token,
+	next llama.Token) (string, error) {
 	for len(tokens) < maxAnswer && int(a.r.pos) < a.r.lc.NCtx() && !a.vocab.IsEOG(next) {
 		tokens = append(tokens, next)
 		err := a.r.feed(ctx, []llama.Token{next}, 0, func(_ int, logits []float32) error {

@@ -30,8 +30,8 @@ const (
 	// ProcessorRow and DeviceRow are what a row beside the next token's is taken to cost, in
 	// decodes of one token. Measured were 0.3 to 0.9 on processors, where quantized weights are
 	// unpacked for each row: what is taken there costs a seventh of the speed at worst. GPUs have
-	// arithmetic to spare, and so have processors whose kernels unpack weights once for several rows
-	// of a model that is larger than their caches: reading it takes most of the time.
+	// arithmetic to spare, and so have processors whose kernels unpack weights once for several
+	// rows of a model that is larger than their caches: reading it takes most of the time.
 	ProcessorRow, DeviceRow, FewRow = 0.5, 0.05, 0.15
 	// mostGuesses at a time, mostForced of text that a grammar forces.
 	mostGuesses, mostForced = 8, 16

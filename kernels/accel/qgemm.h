@@ -22,7 +22,8 @@ bool eyelet_qgemm_supports(int ggml_type, int64_t k, int64_t n);
 bool eyelet_qgemm_supports_interleaved(int ggml_type, int64_t k, int64_t n);
 
 // The most rows for which there is a kernel of few rows here for weights of a type, interleaved or
-// as they lie in the file, whose result for a row does not depend on the others; 0 if there is none.
+// as they lie in the file, whose result for a row does not depend on the others; 0 if there is
+// none.
 int eyelet_qgemm_few_rows(int ggml_type, bool interleaved);
 
 // Computes the product on a team of threads of its own. Returns false, with nothing written, if the
