@@ -13,8 +13,8 @@ func formOf() []byte {
 		`{"type": "string", "format": "date"}`, `{"enum": ["left", "right", "upper", "lower"]}`}
 	var names, properties []string
 	for i, name := range []string{"color_of_shape", "has_border", "kind_of_shape",
-		"number_of_items", "date_of_drawing", "position_of_shape", "color_of_background", "is_filled", "second_shape",
-		"number_of_words", "date_of_print", "position_of_words"} {
+		"number_of_items", "date_of_drawing", "position_of_shape", "color_of_background",
+		"is_filled", "second_shape", "number_of_words", "date_of_print", "position_of_words"} {
 		names = append(names, fmt.Sprintf("%q", name))
 		properties = append(properties, fmt.Sprintf("%q: %s", name, values[i%len(values)]))
 	}
