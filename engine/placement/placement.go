@@ -39,7 +39,7 @@ func Of(ctx context.Context, spec *modelspec.Spec) (*Placement, error) {
 }
 
 // Short returns the names of this machine's devices that lack the memory for all layers of a model;
-// nil where it says how many go there, or has layers on other machines.
+// nil if the spec says how many layers go there, or has layers on other machines.
 func Short(spec *modelspec.Spec) (names []string) {
 	if spec.RPC != "" || spec.GPULayers != 0 {
 		return nil

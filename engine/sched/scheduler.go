@@ -80,8 +80,8 @@ type Config struct {
 	Speculation bool
 	// RowShare is what a guess costs, in decodes of one token; 0 means ProcessorRow.
 	RowShare float64
-	// FewRows is how many entries of answers of tasks that are Uniform a decode should have at
-	// most; 0 for any number.
+	// FewRows bounds the entries of a decode that computes answers of Uniform tasks; 0 means no
+	// bound.
 	FewRows int
 	// Reader computes prompts while answers are running, where they have no more than ReaderCells
 	// items; nil for none. The scheduler opens and releases it.

@@ -20,8 +20,8 @@ type EmbedRequest struct {
 	// Truncate cuts texts that are longer than the model takes; else they are an error, the
 	// engine's ErrContextLength.
 	Truncate bool
-	// Context is the most tokens of a text, those included that the model wants around it, where
-	// that is less than the model takes; 0 means no less.
+	// Context bounds the tokens of a text, with those that the model wants around it; 0 means as
+	// many as the model takes, which is also the most.
 	Context int
 	// Plain leaves vectors as long as the model makes them.
 	Plain bool

@@ -70,10 +70,7 @@ Path first_path(ggml_type type, Layout layout, int64_t n, int64_t k) {
 }
 
 int few_rows() {
-  int most = 0;
-  for (int type = 0; type < GGML_TYPE_COUNT; type++)
-    if (const int rows = eyelet_qgemm_few_rows(type, false); rows > 0)
-      most = most == 0 || rows < most ? rows : most;
+  const int most = eyelet_qgemm_least_few_rows(GGML_TYPE_COUNT);
   return most < queries_of_attention ? most : static_cast<int>(queries_of_attention) - 1;
 }
 

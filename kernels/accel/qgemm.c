@@ -82,6 +82,19 @@ int eyelet_qgemm_few_rows(int type, bool interleaved) {
   return few ? few->most(type, interleaved) : 0;
 }
 
+int eyelet_qgemm_least_few_rows(int types) {
+  pthread_mutex_lock(&lock);
+  const qgemm_few *few = in_use()->few;
+  pthread_mutex_unlock(&lock);
+  int least = 0;
+  for (int type = 0; few && type < types; type++) {
+    const int rows = few->most(type, false);
+    if (rows > 0 && (least == 0 || rows < least))
+      least = rows;
+  }
+  return least;
+}
+
 static bool use(const char *isa, bool emulated) {
   const qgemm_kernels *k = kernels(isa, emulated);
   pthread_mutex_lock(&lock);

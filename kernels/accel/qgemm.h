@@ -26,6 +26,10 @@ bool eyelet_qgemm_supports_interleaved(int ggml_type, int64_t k, int64_t n);
 // none.
 int eyelet_qgemm_few_rows(int ggml_type, bool interleaved);
 
+// The least of these numbers among the types below a number that have such a kernel for weights as
+// they lie in the file; 0 if none has.
+int eyelet_qgemm_least_few_rows(int ggml_types);
+
 // Computes the product on a team of threads of its own. Returns false, with nothing written, if the
 // functions above would or memory is short. An infinity or a NaN in a row of x makes the whole row
 // of y NaN. One call at a time: others wait.
