@@ -138,7 +138,7 @@ func TestDrawWithoutAProgramSaysWhatToDo(t *testing.T) {
 		"EYELET_DRAW names no program that draws: /nonexistent/sd-cli: no such file or directory")
 	if _, err := exec.LookPath("true"); err == nil {
 		env = append(env, "EYELET_DRAW=true", "PATH="+os.Getenv("PATH"))
-		invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, cli.ExitFailure,
+		invocation{args: []string{"draw", "x"}, env: env}.run(t).mustFail(t, cli.ExitInput,
 			"not stable-diffusion.cpp")
 	}
 }
