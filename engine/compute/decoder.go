@@ -3,6 +3,7 @@ package compute
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -50,11 +51,8 @@ func (d *Decoder) Close() error {
 
 // Decode implements [sched.Decoder].
 func (d *Decoder) Decode(ctx context.Context, entries []sched.Entry) error {
-	d.tokens.Clear()
-	for _, e := range entries {
-		if err := d.tokens.Add(e.Token, e.Pos, e.Output, e.Seq); err != nil {
-			return err
-		}
+	if err := d.batch(entries); err != nil {
+		return err
 	}
 	if err := d.setThreads(len(entries), mostThreads(entries)); err != nil {
 		return err
@@ -67,9 +65,20 @@ func (d *Decoder) Decode(ctx context.Context, entries []sched.Entry) error {
 	return err
 }
 
+// batch puts entries into the batch, and nothing else.
+func (d *Decoder) batch(entries []sched.Entry) error {
+	d.tokens.Clear()
+	for _, e := range entries {
+		if err := d.tokens.Add(e.Token, e.Pos, e.Output, e.Seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // compute decodes the entries that are in the batch. libllama would lay out no new graph for a
-// batch that is uniform behind one of the same size that was not: it gets a row more then, which is
-// taken back.
+// batch that is uniform behind one of the same size that was not: it gets an entry more then, which
+// is taken back. Where there is no room for that, the entries are computed as those before.
 func (d *Decoder) compute(ctx context.Context, entries []sched.Entry) error {
 	uniform := d.uniform(entries)
 	again := uniform && !d.wasUniform && len(entries) == d.last
@@ -77,17 +86,24 @@ func (d *Decoder) compute(ctx context.Context, entries []sched.Entry) error {
 	if !uniform {
 		return d.lc.Decode(ctx, d.tokens)
 	}
-	end := entries[len(entries)-1]
-	if again {
+	if again && d.tokens.Len() < d.tokens.Cap() {
+		end := entries[len(entries)-1]
 		if err := d.tokens.Add(end.Token, end.Pos+1, true, end.Seq); err != nil {
 			return err
 		}
+		err := d.lc.DecodeUniform(ctx, d.tokens)
+		if err == nil {
+			return d.lc.Memory().SeqRemove(end.Seq, end.Pos+1, -1)
+		}
+		if !errors.Is(err, llama.ErrNoRoom) {
+			return err
+		}
+		if err := d.batch(entries); err != nil {
+			return err
+		}
 	}
-	err := d.lc.DecodeUniform(ctx, d.tokens)
-	if again && err == nil {
-		err = d.lc.Memory().SeqRemove(end.Seq, end.Pos+1, -1)
-	}
-	return err
+	d.wasUniform = !again
+	return d.lc.DecodeUniform(ctx, d.tokens)
 }
 
 // uniform reports whether entries are computed as each would be alone, as tasks may ask for those
