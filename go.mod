@@ -2,6 +2,9 @@ module github.com/eyelet-engine/eyelet
 
 go 1.26.0
 
+// What is built and downloaded there is none of ours, and may change while `./...` is walked.
+ignore ./build
+
 require (
 	aead.dev/minisign v0.3.0
 	github.com/CycloneDX/cyclonedx-go v0.12.0
