@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
+	"image"
+	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,8 +45,18 @@ func drawer(t *testing.T, program string) (env []string, dir string) {
 	return env, dir
 }
 
-// paints writes files that begin as PNG files do.
-const paints = `for n in 0 1; do printf '\211PNG\r\n\032\n' >out-$n.png; done; printf '%s ' "$@" >>out-0.png`
+// paints writes PNG files of one pixel, behind the first of which stands what was asked for.
+var paints = func() string {
+	var pixel bytes.Buffer
+	if err := png.Encode(&pixel, image.NewGray(image.Rect(0, 0, 1, 1))); err != nil {
+		panic(err)
+	}
+	escaped := ""
+	for _, b := range pixel.Bytes() {
+		escaped += fmt.Sprintf(`\%03o`, b)
+	}
+	return `for n in 0 1; do printf '` + escaped + `' >out-$n.png; done; printf '%s ' "$@" >>out-0.png`
+}()
 
 func TestDrawWritesPictures(t *testing.T) {
 	t.Parallel()
@@ -96,6 +110,8 @@ func TestDrawSaysWhatIsWrong(t *testing.T) {
 		{[]string{"x", "-o", filepath.Join(dir, "none", "x.png")}, cli.ExitInput, "no folder"},
 		{[]string{"x", "--size", "64"}, cli.ExitUsage, "512x512"},
 		{[]string{"x", "--size", "0x64"}, cli.ExitUsage, "cannot be"},
+		{[]string{"x", "--size", "100000x100000"}, cli.ExitUsage, "sides go from 64 to 4096"},
+		{[]string{"x", "--size", "64x99999999999999999999"}, cli.ExitUsage, "sides go to 4096"},
 		{[]string{"x", "--size", "70x64"}, cli.ExitUsage, "multiples of 64"},
 		{[]string{"x", "--width", "64"}, cli.ExitUsage, "go together"},
 		{[]string{"x", "--width", "64", "--height", "64", "--size", "64x64"}, cli.ExitUsage,
@@ -112,6 +128,7 @@ func TestDrawSaysWhatIsWrong(t *testing.T) {
 		{[]string{"x", "--init", filepath.Join(dir, "none.png")}, cli.ExitInput, "none.png"},
 		{[]string{"x", "--threads", "-1"}, cli.ExitUsage, "threads"},
 		{[]string{"x", "--model", "none"}, cli.ExitInput, "no model"},
+		{[]string{"x", "--model", dir}, cli.ExitInput, "is a folder; a model that draws is one file"},
 		{[]string{"x", "--model", "builtin"}, cli.ExitMismatch,
 			"answers questions and draws no pictures"},
 		{[]string{"x", "--model", seedModel}, cli.ExitMismatch, "no model that draws"},
@@ -242,6 +259,8 @@ func TestPartsOfAModelThatDraws(t *testing.T) {
 		!strings.Contains(o.stdout, "t5xxl") {
 		t.Errorf("%+v", o)
 	}
+	diffusers := filepath.Dir(writeFile(t, filepath.Join(dir, "diffusers", "model_index.json"),
+		"{}"))
 	for _, c := range []struct {
 		args []string
 		code int
@@ -256,6 +275,7 @@ func TestPartsOfAModelThatDraws(t *testing.T) {
 			"does not draw"},
 		{[]string{"import", bundle, "--vae", parts[diffusion.VAE]}, cli.ExitUsage, "is none"},
 		{[]string{"import", parts[diffusion.VAE]}, cli.ExitInput, "a VAE alone"},
+		{[]string{"import", diffusers}, cli.ExitInput, "is a folder of diffusers"},
 		{[]string{"run", "--model", model, "x"}, cli.ExitMismatch, "draws pictures"},
 	} {
 		invocation{args: c.args, env: env}.run(t).mustFail(t, c.code, c.text)

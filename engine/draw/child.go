@@ -3,8 +3,10 @@ package draw
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,17 +96,45 @@ func (r *Request) prepare(ctx context.Context, m *Model,
 // readPicture reads what a child wrote.
 func readPicture(path string) ([]byte, error) {
 	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > maxPNG {
+	switch {
+	case err != nil || !info.Mode().IsRegular():
 		return nil, fmt.Errorf("draw: %w: it ended well and left no picture", ErrChild)
+	case info.Size() > maxPNG:
+		return nil, fmt.Errorf("draw: %w: what it left has %d MiB, more than any picture", ErrChild,
+			info.Size()>>20)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("draw: %w", err)
 	}
-	if !bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")) {
-		return nil, fmt.Errorf("draw: %w: what it left is no PNG file", ErrChild)
+	if !wholePNG(data) {
+		return nil, fmt.Errorf("draw: %w: what it left is no whole PNG file", ErrChild)
 	}
 	return data, nil
+}
+
+// wholePNG reports whether data begins with a PNG file that came to its end: its chunks have the
+// lengths and checksums that they say, from IHDR to IEND. Pixels are not decoded.
+// See https://www.w3.org/TR/png-3/#5DataRep.
+func wholePNG(data []byte) bool {
+	const signature, frame = "\x89PNG\r\n\x1a\n", 12 // bytes of a chunk beside its contents
+	rest, found := bytes.CutPrefix(data, []byte(signature))
+	for first := true; found && len(rest) >= frame; first = false {
+		size := int(binary.BigEndian.Uint32(rest))
+		kind := string(rest[4:8])
+		if size < 0 || size > len(rest)-frame || first != (kind == "IHDR") {
+			return false
+		}
+		end := 8 + size
+		if crc32.ChecksumIEEE(rest[4:end]) != binary.BigEndian.Uint32(rest[end:]) {
+			return false
+		}
+		if kind == "IEND" {
+			return true
+		}
+		rest = rest[end+4:]
+	}
+	return false
 }
 
 // environment is this process's, but for what makes the child's threads spin while they wait for
@@ -128,23 +158,39 @@ func (p *Program) run(ctx context.Context, dir string, args []string,
 	if progress != nil {
 		progress(w.now)
 	}
-	cmd := exec.CommandContext(ctx, p.Path, args...)
+	running, kill := context.WithCancelCause(ctx)
+	defer kill(nil)
+	cmd := exec.CommandContext(running, p.Path, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, w, w
-	err := <-p.launch(cmd)
-	if ctx.Err() != nil {
+	child := p.launch(cmd)
+	go p.watch(running, child, w, kill)
+	err := <-child.ended
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
-	}
-	if err == nil {
+	case context.Cause(running) != nil:
+		return w.idle()
+	case err == nil:
 		return nil
 	}
 	return w.failure(err)
 }
 
-// launch starts a child, and sends how it ended.
-func (p *Program) launch(cmd *exec.Cmd) <-chan error {
+// killGroup ends a program that leads a group of processes, with all that it started.
+func killGroup(cmd *exec.Cmd) error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+
+// process is a child that is started.
+type process struct {
+	started chan struct{} // closed when pid is known
+	pid     int
+	ended   chan error // how it ended, or that it did not start
+}
+
+// launch starts a child.
+func (p *Program) launch(cmd *exec.Cmd) *process {
 	cmd.Env, cmd.WaitDelay, cmd.SysProcAttr = environment(), killTime, childAttributes()
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	ended := make(chan error, 1)
+	cmd.Cancel = func() error { return killGroup(cmd) }
+	child := &process{started: make(chan struct{}), ended: make(chan error, 1)}
 	go func() {
 		// The system kills the child when the thread ends that started it, so that thread stays as
 		// long as the child.
@@ -152,15 +198,17 @@ func (p *Program) launch(cmd *exec.Cmd) <-chan error {
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		if err == nil {
+			child.pid = cmd.Process.Pid
+			close(child.started)
 			if p.Nice > 0 {
 				// slower for others, no fault
 				_ = syscall.Setpriority(syscall.PRIO_PGRP, cmd.Process.Pid, p.Nice)
 			}
 			err = cmd.Wait()
 		}
-		ended <- err
+		child.ended <- err
 	}()
-	return ended
+	return child
 }
 
 // ending is why a child is gone that was to stay.

@@ -43,6 +43,9 @@ func child(b string, args []string) int {
 		}
 		return ""
 	}
+	if note, mute := strings.CutPrefix(b, "mute "); mute {
+		hang(note)
+	}
 	if b == "other" {
 		fmt.Println("sd 1.0.0, find and replace")
 		return 0
@@ -70,10 +73,7 @@ func child(b string, args []string) int {
 			if step > 0 {
 				switch b {
 				case "hang":
-					_ = os.WriteFile(value("-n"), []byte(strconv.Itoa(os.Getpid())), 0o600)
-					grandchild := exec.Command("sleep", "600")
-					grandchild.Stdout = os.Stdout
-					_ = grandchild.Run()
+					hang(value("-n"))
 				case "abort":
 					fmt.Fprintln(os.Stderr, "ggml.c:1: GGML_ASSERT(x) failed")
 					return 134
@@ -98,9 +98,41 @@ func child(b string, args []string) int {
 			return 1
 		}
 		_ = png.Encode(f, image.NewGray(image.Rect(0, 0, w, h)))
+		if b == "half" {
+			_ = f.Truncate(60)
+		}
 		f.Close()
 	}
 	return 0
+}
+
+// hang waits for another program, and notes its own number in a file unless that is "".
+func hang(note string) {
+	if note != "" {
+		_ = os.WriteFile(note, []byte(strconv.Itoa(os.Getpid())), 0o600)
+	}
+	grandchild := exec.Command("sleep", "600")
+	grandchild.Stdout = os.Stdout
+	_ = grandchild.Run()
+}
+
+// groupGone fails unless the group of processes ends that hang has noted.
+func groupGone(t *testing.T, note string) {
+	t.Helper()
+	data, err := os.ReadFile(note)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(string(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); syscall.Kill(-pid,
+		0) == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("somebody of the child's group is alive")
+		}
+	}
 }
 
 // program is this test program as a child that behaves so.
@@ -176,8 +208,13 @@ func TestEndingsOfChildren(t *testing.T) {
 		"abort":   "GGML_ASSERT",
 		"killed":  "it was killed in the stage sampling",
 		"nothing": "left no picture",
+		"half":    "no whole PNG file",
+		"hang":    "it hung in the stage sampling",
 	} {
 		p := program(t, b)
+		if b == "hang" {
+			p.idle = 100 * time.Millisecond
+		}
 		_, err := p.Draw(t.Context(), m, &Request{Prompt: "x", Steps: 2}, nil)
 		if !errors.Is(err, ErrChild) || !strings.Contains(err.Error(), words) {
 			t.Errorf("%s: %v", b, err)
@@ -212,21 +249,26 @@ func TestCancelledChildrenAreKilled(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(note)
-	if err != nil {
+	groupGone(t, note)
+	leftNothing(t)
+}
+
+// TestWholePNG: a file that is cut short or changed anywhere is none.
+func TestWholePNG(t *testing.T) {
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 3, 2))); err != nil {
 		t.Fatal(err)
 	}
-	pid, err := strconv.Atoi(string(data))
-	if err != nil {
-		t.Fatal(err)
+	whole := b.Bytes()
+	if !wholePNG(whole) || !wholePNG(append(slices.Clone(whole), "more"...)) {
+		t.Error("a whole file is none")
 	}
-	for deadline := time.Now().Add(10 * time.Second); syscall.Kill(-pid,
-		0) == nil; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("somebody of the child's group is alive")
+	for i := range whole {
+		changed := slices.Clone(whole)
+		if changed[i] ^= 1; wholePNG(whole[:i]) || wholePNG(changed) {
+			t.Errorf("a file that is cut or changed at byte %d is one", i)
 		}
 	}
-	leftNothing(t)
 }
 
 func TestRequestsAreChecked(t *testing.T) {
@@ -309,6 +351,23 @@ func TestFindPassesOthersOver(t *testing.T) {
 	if p, err := Find(t.Context()); err != nil || filepath.Base(p.Path) != "sd" {
 		t.Errorf("on PATH: %v, %v", p, err)
 	}
+}
+
+// TestAProgramThatDoesNotAnswer: it is killed with what it started.
+func TestAProgramThatDoesNotAnswer(t *testing.T) {
+	note := filepath.Join(t.TempDir(), "pid")
+	p := program(t, "mute "+note)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer cancel()
+		for data, _ := os.ReadFile(note); len(data) == 0; data, _ = os.ReadFile(note) {
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	if _, err := ask(ctx, p.Path); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	groupGone(t, note)
 }
 
 func TestFileNames(t *testing.T) {

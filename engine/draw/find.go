@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -22,6 +24,8 @@ type Program struct {
 	// Resident is the program that keeps a model loaded between pictures, which scripts/draw builds
 	// beside this one; "" where there is none.
 	Resident string
+
+	idle time.Duration // see Program.watch; 0 for idleTime
 }
 
 // variable names the program, where it is set.
@@ -41,8 +45,12 @@ func Find(ctx context.Context) (*Program, error) {
 	if path := os.Getenv(variable); path != "" {
 		p, err := ask(ctx, path)
 		if err != nil {
+			// Both name the path again.
 			if e, ok := errors.AsType[*exec.Error](err); ok {
-				err = e.Err // which names the path again
+				err = e.Err
+			}
+			if e, ok := errors.AsType[*fs.PathError](err); ok {
+				err = e.Err
 			}
 			return nil, fmt.Errorf("draw: %w: %s: %w", ErrProgram, path, err)
 		}
@@ -94,6 +102,8 @@ func ask(ctx context.Context, path string) (*Program, error) {
 		out := &opening{limit: 1 << 16}
 		cmd := exec.CommandContext(asking, path, flag)
 		cmd.Stdout, cmd.Stderr, cmd.WaitDelay = out, out, time.Second
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		cmd.Cancel = func() error { return killGroup(cmd) } // with what it may have started
 		err = cmd.Run()
 		if text := out.head; bytes.Contains(text, []byte("stable-diffusion.cpp")) ||
 			bytes.Contains(text, []byte("--sampling-method")) {

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // Progress is how far a child is.
@@ -34,11 +35,12 @@ const (
 
 // watcher reads the output of a child, which says what it does and draws a bar with "3/20" in it.
 type watcher struct {
-	tell  func(Progress)
-	now   Progress
-	line  []byte
-	kept  []string // the last lines of errors
-	noise string   // the last line of any kind
+	tell    func(Progress)
+	now     Progress
+	line    []byte
+	kept    []string     // the last lines of errors
+	noise   string       // the last line of any kind
+	written atomic.Int64 // bytes
 }
 
 // barEnd ends a bar: what is to the right of it on the terminal is wiped.
@@ -57,6 +59,7 @@ var (
 // a carriage return; a bar is drawn before its line ends.
 func (w *watcher) Write(p []byte) (int, error) {
 	n := len(p)
+	w.written.Add(int64(n))
 	for len(p) > 0 {
 		i := bytes.IndexAny(p, "\r\n")
 		piece := p

@@ -15,14 +15,16 @@ import (
 // through a pipe and answers through another, so nobody else can reach it, and what it is asked for
 // stands in no list of processes.
 type Child struct {
-	model  *Model
-	ask    *os.File      // strings, as scripts/sd-resident/main.cc reads them
-	drawn  chan struct{} // one for each request that was drawn
-	ended  chan struct{} // closed when the process is gone
-	err    error         // how it ended; to be read after ended is closed
-	output *output
-	kill   context.CancelFunc
-	once   sync.Once
+	program *Program
+	model   *Model
+	process *process
+	ask     *os.File      // strings, as scripts/sd-resident/main.cc reads them
+	drawn   chan struct{} // one for each request that was drawn
+	ended   chan struct{} // closed when the process is gone
+	err     error         // how it ended; to be read after ended is closed
+	output  *output
+	kill    context.CancelFunc
+	once    sync.Once
 }
 
 // Start starts a process for a model, which it loads at its first request, and computes with the
@@ -40,14 +42,14 @@ func (p *Program) Start(m *Model) (*Child, error) {
 		return nil, errors.Join(fmt.Errorf("draw: %w", err), requests.Close(), ask.Close())
 	}
 	ctx, kill := context.WithCancel(context.Background())
-	c := &Child{model: m, ask: ask, drawn: make(chan struct{}), ended: make(chan struct{}),
-		output: &output{}, kill: kill}
+	c := &Child{program: p, model: m, ask: ask, drawn: make(chan struct{}),
+		ended: make(chan struct{}), output: &output{}, kill: kill}
 	cmd := exec.CommandContext(ctx, p.Resident)
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.TempDir(), requests, c.output,
 		c.output, []*os.File{answer}
-	done := p.launch(cmd)
+	c.process = p.launch(cmd)
 	go func() {
-		c.err = <-done
+		c.err = <-c.process.ended
 		requests.Close()
 		answer.Close() // the last that can write: the reader below comes to its end
 		close(c.ended)
@@ -96,6 +98,9 @@ func (c *Child) Draw(ctx context.Context, r *Request, progress func(Progress)) (
 		return nil, err
 	}
 	go func() { _, _ = c.ask.Write(message) }() // a process that is gone does not read it
+	drawing, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go c.program.watch(drawing, c.process, w, stop)
 	select {
 	case <-c.drawn:
 		// What the child writes of its progress comes by another pipe, and can be late.
@@ -104,13 +109,21 @@ func (c *Child) Draw(ctx context.Context, r *Request, progress func(Progress)) (
 			nil && w.now != end {
 			progress(end)
 		}
-		return s.collect(dir)
+		d, err := s.collect(dir)
+		if err != nil { // it said what is not so, and may do it again
+			c.kill()
+			<-c.ended
+		}
+		return d, err
 	case <-c.ended:
 		return nil, w.ending(c.err)
-	case <-ctx.Done():
+	case <-drawing.Done():
 		c.kill()
 		<-c.ended
-		return nil, ctx.Err()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, w.idle()
 	}
 }
 

@@ -256,6 +256,10 @@ func TestWhatCannotBeDrawnIsRefused(t *testing.T) {
 			"512x512"},
 		`{"model": "tiny", "prompt": "x", "size": "99999x99999"}`: {http.StatusBadRequest,
 			"sides"},
+		`{"model": "tiny", "prompt": "x", "size": "100000x100000"}`: {http.StatusBadRequest,
+			"sides go from 64 to 4096"},
+		`{"model": "tiny", "prompt": "x", "size": "64x99999999999999999999"}`: {
+			http.StatusBadRequest, "sides go to 4096"},
 		`{"model": "tiny", "prompt": "x", "size": "-64x-64"}`: {http.StatusBadRequest,
 			"size"},
 		`{"model": "tiny", "prompt": "x", "steps": 100000}`: {http.StatusBadRequest,

@@ -349,6 +349,10 @@ func (l *FolderList) OnlyModel(dir string) (Files, error) {
 			"store: %w: %s holds no file that can be used; the first: %s: %s", ErrUnusable, dir,
 			filepath.Base(l.Unusable[0].Path), l.Unusable[0].Reason)
 	}
+	if _, err := os.Stat(filepath.Join(dir, "model_index.json")); err == nil {
+		return Files{}, fmt.Errorf("store: %w: %s is a folder of diffusers; a model that draws is imported as one file, as v1-5-pruned-emaonly.safetensors, or as a file for each of its parts",
+			ErrNotFound, dir)
+	}
 	return Files{}, fmt.Errorf("store: %w: %s holds no GGUF file of a language model", ErrNotFound,
 		dir)
 }

@@ -251,7 +251,7 @@ func (o *drawOptions) check(cmd *cobra.Command) (err error) {
 	return o.request.Check()
 }
 
-var sizePattern = regexp.MustCompile(`^(\d{1,5})[x×](\d{1,5})$`)
+var sizePattern = regexp.MustCompile(`^(\d+)[x×](\d+)$`)
 
 // parsePixels reads a size as 512x512.
 func parsePixels(text string) (w, h int, err error) {
@@ -259,9 +259,13 @@ func parsePixels(text string) (w, h int, err error) {
 	if m == nil {
 		return 0, 0, cli.Usagef("the size is %q; give width and height as 512x512", text)
 	}
-	w, _ = strconv.Atoi(m[1]) // at most five digits
-	h, _ = strconv.Atoi(m[2])
-	if w == 0 || h == 0 {
+	w, errW := strconv.Atoi(m[1])
+	h, errH := strconv.Atoi(m[2])
+	switch {
+	case errW != nil || errH != nil:
+		return 0, 0, cli.Usagef("a picture of %s pixels; sides go to %d",
+			cli.Abbreviate(text, 40), draw.MaxSide)
+	case w == 0 || h == 0:
 		return 0, 0, cli.Usagef("a picture of %d x %d pixels cannot be", w, h)
 	}
 	return w, h, nil
@@ -360,6 +364,10 @@ func findDrawing(ref string, given PartFlags) (*draw.Model, error) {
 		strings.TrimSuffix(ref, ":latest")):
 		return nil, fmt.Errorf("%w: %s answers questions and draws no pictures; import one that draws, as Stable Diffusion", store.ErrKind, ref)
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrName):
+		if info, statErr := os.Stat(ref); statErr == nil && info.IsDir() {
+			return nil, cli.Inputf("%s is a folder; a model that draws is one file, as v1-5-pruned-emaonly.safetensors, or a file for each of its parts",
+				ref)
+		}
 		return nil, cli.NoModel(ref)
 	case err != nil:
 		return nil, err

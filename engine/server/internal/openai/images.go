@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -92,13 +93,12 @@ func imageSize(text string) (w, h int, err error) {
 		return 0, 0, nil
 	}
 	left, right, ok := strings.Cut(text, "x")
-	if ok && len(left) <= 5 && len(right) <= 5 {
-		var first, second error
-		w, first = strconv.Atoi(left)
-		h, second = strconv.Atoi(right)
-		ok = first == nil && second == nil && w > 0 && h > 0
-	}
-	if !ok || w == 0 {
+	w, errW := strconv.Atoi(left)
+	h, errH := strconv.Atoi(right)
+	switch {
+	case ok && (errors.Is(errW, strconv.ErrRange) || errors.Is(errH, strconv.ErrRange)):
+		return 0, 0, failure.Wrong("size", "is %.40q; sides go to %d", text, draw.MaxSide)
+	case !ok || errW != nil || errH != nil || w < 1 || h < 1:
 		return 0, 0, failure.Wrong("size",
 			"is %.40q; give width and height in pixels as 512x512, or auto", text)
 	}
