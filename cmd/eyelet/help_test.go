@@ -44,3 +44,14 @@ func TestHelpListsTheExitCodes(t *testing.T) {
 		}
 	}
 }
+
+// A service of systemd has no home, so its unit names each folder that the program writes to.
+func TestTheServiceHasItsFolders(t *testing.T) {
+	unit := readFile(t, "../../scripts/systemd/eyelet.service")
+	for _, name := range []string{"EYELET_MODELS", "EYELET_STATE", "EYELET_CACHE"} {
+		if !strings.Contains(newRootCommand().Long, "  "+name+" ") ||
+			!strings.Contains(unit, name+"=/var/") {
+			t.Errorf("%s is not in the help, or not in the unit", name)
+		}
+	}
+}

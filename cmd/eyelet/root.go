@@ -38,13 +38,16 @@ Sizes: 4G and 4GiB are 4 x 1024^3 bytes, 4GB are 4 x 1000^3.
 
 Environment:
   EYELET_CACHE     folder for what can be made again (default: ~/.cache/eyelet)
-  EYELET_STATE     folder of sessions (default: ~/.local/state/eyelet)
+  EYELET_STATE     folder of sessions, and of a server's batches (default:
+                   ~/.local/state/eyelet)
   EYELET_MODELS    folder of the model store (default: eyelet/models in the data directory)
   OLLAMA_MODELS    folder of Ollama's models, which are run in place (default: ~/.ollama/models)
   OLLAMA_HOST …    what "eyelet serve --help" lists of Ollama's
   EYELET_BACKENDS  folder of ggml's backend libraries (default: beside libggml)
   EYELET_ACCEL     off: let libllama and libmtmd compute without the accelerator;
                    or the path of its library
+  EYELET_DRAW      stable-diffusion.cpp's program sd-cli, which draws pictures
+                   (default: one beside eyelet, or on PATH)
   EYELET_ISA       level of instruction sets to compute with, as avx2 (default:
                    native, all that the processor has); "eyelet doctor" lists them`
 

@@ -371,6 +371,7 @@ func (b *batches) results(ctx context.Context, o *openai.Batch, kind string, ok,
 	f := &openai.FileObject{ID: "file-" + strings.TrimPrefix(o.ID, "batch_") + kind, Object: "file",
 		Created: now(), Name: o.ID + "_" + kind + ".jsonl", Purpose: "batch_output",
 		Status: "processed", Owner: o.Owner}
+	f.Keep(o.OutputLife)
 	lines := 0
 	err := b.write(b.content(f.ID), func(w io.Writer) error {
 		counted := &countingWriter{w: w}

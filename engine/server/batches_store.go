@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/eyelet-engine/eyelet/engine/batch"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
@@ -71,7 +72,32 @@ func (b *batches) ready() (*batches, error) {
 		return nil, err
 	}
 	b.files, b.list, b.opened = files, list, true
+	b.tidy()
 	return b, nil
+}
+
+// orphanAge is how old bytes are that belong to no file before they are removed: they may be those
+// of an upload to another server with this folder.
+const orphanAge = 24 * time.Hour
+
+// tidy removes what a server that was killed left of uploads and results that were not whole.
+func (b *batches) tidy() {
+	entries, err := os.ReadDir(filepath.Join(b.dir, "files"))
+	if err != nil {
+		return // which says whoever reads a file
+	}
+	known := map[string]bool{} // what is known of a file, and the files that something is known of
+	for _, e := range entries {
+		if id, ok := strings.CutSuffix(e.Name(), ".json"); ok {
+			known[e.Name()], known[id] = true, true
+		}
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && !known[e.Name()] && time.Since(info.ModTime()) > orphanAge {
+			_ = os.Remove(filepath.Join(b.dir, "files", e.Name())) // only takes room
+		}
+	}
 }
 
 // readAll reads the JSON files of a folder, by the ids that they are named after. One that is
@@ -121,6 +147,7 @@ func (b *batches) receive(id string, from io.Reader) (n int64, err error) {
 func (b *batches) addFile(f *openai.FileObject) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.expire()
 	if len(b.files) >= maxBatchFiles {
 		return failure.New(http.StatusInsufficientStorage, failure.KindStorage,
 			"there are %d files already; delete some", len(b.files))
@@ -135,6 +162,7 @@ func (b *batches) addFile(f *openai.FileObject) error {
 func (b *batches) file(id, owner string) *openai.FileObject {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.expire()
 	if f := b.files[id]; f != nil && f.Owner == owner {
 		return f
 	}
@@ -144,6 +172,7 @@ func (b *batches) file(id, owner string) *openai.FileObject {
 func (b *batches) filesOf(owner string) (list []*openai.FileObject) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.expire()
 	for _, f := range b.files {
 		if f.Owner == owner {
 			list = append(list, f)
@@ -153,16 +182,29 @@ func (b *batches) filesOf(owner string) (list []*openai.FileObject) {
 	return list
 }
 
+// reader is the batch that reads a file, nil if none does. The caller holds the lock.
+func (b *batches) reader(f *openai.FileObject) *openai.Batch {
+	for _, o := range b.list {
+		if o.Input == f.ID && !o.Ended() {
+			return o
+		}
+	}
+	return nil
+}
+
 // removeFile removes a file that no running batch reads.
 func (b *batches) removeFile(f *openai.FileObject) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, o := range b.list {
-		if o.Input == f.ID && !o.Ended() {
-			return failure.New(http.StatusConflict, failure.KindRequest,
-				"%s reads the file; cancel it first", o.ID)
-		}
+	if o := b.reader(f); o != nil {
+		return failure.New(http.StatusConflict, failure.KindRequest,
+			"%s reads the file; cancel it first", o.ID)
 	}
+	return b.dropFile(f)
+}
+
+// dropFile removes a file. The caller holds the lock.
+func (b *batches) dropFile(f *openai.FileObject) error {
 	// What is known goes first: bytes alone are nobody's.
 	if err := os.Remove(filepath.Join(b.dir, "files", f.ID+".json")); err != nil && !errors.Is(err,
 		os.ErrNotExist) {
@@ -173,4 +215,17 @@ func (b *batches) removeFile(f *openai.FileObject) error {
 		return err
 	}
 	return nil
+}
+
+// expire removes the files whose time is over, but for those that a batch reads. The caller holds
+// the lock.
+func (b *batches) expire() {
+	for _, f := range b.files {
+		if f.Expires == nil || *f.Expires > now() || b.reader(f) != nil {
+			continue
+		}
+		if err := b.dropFile(f); err != nil {
+			b.s.log.Error("a file whose time is over cannot be removed", "file", f.ID, "error", err)
+		}
+	}
 }

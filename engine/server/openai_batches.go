@@ -19,6 +19,7 @@ type batchRequest struct {
 	Endpoint string            `json:"endpoint"`
 	Window   string            `json:"completion_window"`
 	Metadata map[string]string `json:"metadata"`
+	Expiry   *openai.Expiry    `json:"output_expires_after"`
 }
 
 // openaiCreateBatch answers POST /v1/batches.
@@ -43,6 +44,10 @@ func (s *Server) openaiCreateBatch(w http.ResponseWriter, r *http.Request, q *ba
 				"has a name of more than 64 characters, or a value of more than 512")
 		}
 	}
+	life, err := q.Expiry.Life("output_expires_after")
+	if err != nil {
+		return err
+	}
 	f := b.file(q.Input, ownerOf(r))
 	if f == nil {
 		return failure.Field("input_file_id", "there is no file %.80q", q.Input)
@@ -53,6 +58,7 @@ func (s *Server) openaiCreateBatch(w http.ResponseWriter, r *http.Request, q *ba
 		ID: newID("batch_"), Object: "batch", Endpoint: q.Endpoint, Input: f.ID, Window: q.Window,
 		Status:  openai.BatchValidating,
 		Created: created, Expires: &expires, Metadata: q.Metadata, Owner: ownerOf(r),
+		OutputLife: life,
 	}
 	if err := b.begin(o); err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -266,5 +268,80 @@ func TestBatchesBelongToTheirKeys(t *testing.T) {
 	if b.file("file-a", "anna") == nil || b.file("file-a", "") != nil ||
 		b.file("file-a", "ben") != nil || len(b.filesOf("ben")) != 0 {
 		t.Error("others see the file")
+	}
+}
+
+// What a server that was killed left of an upload goes after a day.
+func TestRestsOfUploadsGo(t *testing.T) {
+	dir := t.TempDir()
+	rest := func(name string, age time.Duration) string {
+		path := filepath.Join(dir, "files", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, time.Time{}, time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	old, young := rest(".file-a.tmp", 25*time.Hour), rest("file-b", time.Hour)
+	ts := serve(t, withBatches(dir))
+	f := uploaded(t, ts.openaiClient(), batchLines(1, false))
+	for path, stays := range map[string]bool{old: false, young: true,
+		filepath.Join(dir, "files", f.ID): true} {
+		if _, err := os.Stat(path); (err == nil) != stays {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// Files go when their time is over, but for those that a batch reads.
+func TestFilesOfBatchesExpire(t *testing.T) {
+	ts := serve(t, withBatches(t.TempDir()))
+	c := ts.openaiClient()
+	upload := func(seconds int64) (*openai.FileObject, error) {
+		return c.Files.New(t.Context(), openai.FileNewParams{
+			File: openai.File(strings.NewReader(batchLines(2, false)), "in.jsonl",
+				"application/jsonl"), Purpose: openai.FilePurposeBatch,
+			ExpiresAfter: openai.FileNewParamsExpiresAfter{Seconds: seconds}})
+	}
+	f, err := upload(3600)
+	if err != nil || f.ExpiresAt != f.CreatedAt+3600 {
+		t.Fatalf("%v, %v", f, err)
+	}
+	_, err = upload(60)
+	if refused, ok := errors.AsType[*openai.Error](err); !ok || refused.Message !=
+		"expires_after.seconds is 60; give 3600 to 2592000" {
+		t.Errorf("a minute: %v", err)
+	}
+	b, err := c.Batches.New(t.Context(), openai.BatchNewParams{InputFileID: f.ID,
+		Endpoint:           openai.BatchNewParamsEndpointV1ChatCompletions,
+		CompletionWindow:   openai.BatchNewParamsCompletionWindow24h,
+		OutputExpiresAfter: openai.BatchNewParamsOutputExpiresAfter{Seconds: 7200}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := func(id string) {
+		ts.batches.mu.Lock()
+		defer ts.batches.mu.Unlock()
+		past := now() - 1
+		ts.batches.files[id].Expires = &past
+	}
+	over(f.ID) // while it is read, or just before it was
+	b = until(t, c, b.ID)
+	output, err := c.Files.Get(t.Context(), b.OutputFileID)
+	if err != nil || output.ExpiresAt != output.CreatedAt+7200 || b.RequestCounts.Completed != 2 {
+		t.Fatalf("%v, %v, %s", output, err, b.RawJSON())
+	}
+	over(output.ID)
+	list, err := c.Files.List(t.Context(), openai.FileListParams{})
+	if err != nil || len(list.Data) != 0 {
+		t.Errorf("%v, %v", list, err)
+	}
+	if _, err := c.Files.Content(t.Context(), output.ID); err == nil {
+		t.Error("the bytes of a file whose time is over are there")
 	}
 }

@@ -29,6 +29,29 @@ func ownerOf(r *http.Request) string {
 	return ""
 }
 
+// uploadFields are what a form says beside the file that it brings.
+type uploadFields struct {
+	purpose string
+	expiry  *openai.Expiry // nil for none
+}
+
+// set sets a field.
+func (u *uploadFields) set(name, value string) {
+	if name == "purpose" {
+		u.purpose = value
+		return
+	}
+	if u.expiry == nil {
+		u.expiry = &openai.Expiry{}
+	}
+	if name == "expires_after[anchor]" {
+		u.expiry.Anchor = value
+		return
+	}
+	// what is no number is none of those that may be
+	u.expiry.Seconds, _ = strconv.ParseInt(value, 10, 64)
+}
+
 // answerUpload answers POST /v1/files. The file goes to disk as it comes.
 func (b *batches) answerUpload(w http.ResponseWriter, r *http.Request) error {
 	s := b.s
@@ -40,7 +63,8 @@ func (b *batches) answerUpload(w http.ResponseWriter, r *http.Request) error {
 	body := s.newTimedBody(w, r, http.MaxBytesReader(w, r.Body, maxBatchFile+(1<<20)))
 	defer body.end()
 	form := multipart.NewReader(body, params["boundary"])
-	purpose, upload := "", (*openai.FileObject)(nil)
+	var fields uploadFields
+	var upload *openai.FileObject
 	discard := func(err error) error {
 		if upload != nil {
 			_ = os.Remove(b.content(upload.ID))
@@ -55,13 +79,13 @@ func (b *batches) answerUpload(w http.ResponseWriter, r *http.Request) error {
 		if err != nil || i >= maxFields {
 			return discard(uploadFault(err))
 		}
-		switch part.FormName() {
-		case "purpose":
+		switch name := part.FormName(); name {
+		case "purpose", "expires_after[anchor]", "expires_after[seconds]":
 			text, err := io.ReadAll(io.LimitReader(part, 256))
 			if err != nil {
 				return discard(uploadFault(err))
 			}
-			purpose = string(text)
+			fields.set(name, string(text))
 		case "file":
 			if upload != nil {
 				return discard(failure.Field("file",
@@ -77,11 +101,16 @@ func (b *batches) answerUpload(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case upload == nil:
 		return failure.Field("file", "the form has no file")
-	case purpose != "batch":
+	case fields.purpose != "batch":
 		return discard(failure.Wrong("purpose",
-			"is %.40q; this server keeps files of the purpose batch", purpose))
+			"is %.40q; this server keeps files of the purpose batch", fields.purpose))
 	}
-	upload.Purpose = purpose
+	life, err := fields.expiry.Life("expires_after")
+	if err != nil {
+		return discard(err)
+	}
+	upload.Purpose = fields.purpose
+	upload.Keep(life)
 	if err := b.addFile(upload); err != nil {
 		return discard(err)
 	}

@@ -1,5 +1,7 @@
 package openai
 
+import "github.com/eyelet-engine/eyelet/engine/server/internal/failure"
+
 // Batch is a batch as OpenAI describes it.
 type Batch struct {
 	ID         string            `json:"id"`
@@ -24,6 +26,35 @@ type Batch struct {
 	Metadata   map[string]string `json:"metadata"`
 
 	Owner string `json:"owner,omitempty"` // as of a file
+	// OutputLife is for how many seconds the files of results are kept; 0 for good.
+	OutputLife int64 `json:"output_life,omitempty"`
+}
+
+// Expiry is how clients say for how long a file is kept.
+type Expiry struct {
+	Anchor  string `json:"anchor"` // from when: created_at
+	Seconds int64  `json:"seconds"`
+}
+
+// Bounds of an Expiry's seconds, OpenAI's own: an hour, and thirty days.
+const (
+	minLife = 60 * 60
+	maxLife = 30 * 24 * minLife
+)
+
+// Life is for how many seconds a file is kept; 0 for good, which no expiry at all means. name is
+// the field's, for the error.
+func (e *Expiry) Life(name string) (int64, error) {
+	switch {
+	case e == nil:
+		return 0, nil
+	case e.Anchor != "created_at":
+		return 0, failure.Wrong(name+".anchor", "is %.40q; give created_at", e.Anchor)
+	case e.Seconds < minLife || e.Seconds > maxLife:
+		return 0, failure.Wrong(name+".seconds", "is %d; give %d to %d", e.Seconds, minLife,
+			maxLife)
+	}
+	return e.Seconds, nil
 }
 
 // BatchCounts counts the requests of a batch.
@@ -69,7 +100,7 @@ func (o *Batch) Place() (created int64, id string) { return o.Created, o.ID }
 // Shown returns the batch as clients see it.
 func (o *Batch) Shown() *Batch {
 	c := *o
-	c.Owner = ""
+	c.Owner, c.OutputLife = "", 0
 	return &c
 }
 
@@ -80,6 +111,7 @@ type FileObject struct {
 	Object  string `json:"object"`
 	Bytes   int64  `json:"bytes"`
 	Created int64  `json:"created_at"`
+	Expires *int64 `json:"expires_at,omitempty"` // when it is removed; nil for never
 	Name    string `json:"filename"`
 	Purpose string `json:"purpose"`
 	Status  string `json:"status"`
@@ -89,6 +121,14 @@ type FileObject struct {
 
 // Place returns what lists of files are ordered by.
 func (f *FileObject) Place() (created int64, id string) { return f.Created, f.ID }
+
+// Keep has the file removed after so many seconds; 0 for never.
+func (f *FileObject) Keep(seconds int64) {
+	if seconds > 0 {
+		end := f.Created + seconds
+		f.Expires = &end
+	}
+}
 
 // Shown returns the file as clients see it.
 func (f *FileObject) Shown() *FileObject {
