@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gofrs/flock"
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/batch"
@@ -163,6 +164,9 @@ func TestABatchInOpenAIsFormat(t *testing.T) {
 	eyelet(t, "batch", twice, "-o", dir+"/x.jsonl").mustFail(t, 3, "request-0", "twice")
 	bad := writeFile(t, dir+"/bad.jsonl", lines.String()+"{}\n")
 	eyelet(t, "batch", bad, "-o", dir+"/x.jsonl").mustFail(t, 3, "line 3", "custom_id")
+	worse := writeFile(t, dir+"/worse.jsonl", strings.Repeat(lines.String(), 2)+"\n[]\n")
+	eyelet(t, "batch", worse, "-o", dir+"/x.jsonl").mustFail(t, 3,
+		`line 3: the custom_id "request-0" stands twice (and 2 other lines that cannot be asked`)
 }
 
 func TestLinesOfOurOwnAndLists(t *testing.T) {
@@ -170,7 +174,7 @@ func TestLinesOfOurOwnAndLists(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, dir+"/a.png", readFile(t, orange))
 	in := writeFile(t, dir+"/in.jsonl", `{"image": "a.png", "question": "What color is the background?"}
-{"id": "second", "image": "a.png", "question": "What color is the circle?"}
+{"id": "second", "image": "a.png", "prompt": "What color is the circle?"}
 {"id": "third", "image": "gone.png", "question": "What?"}
 {"id": "fourth", "image": "words.png", "question": "What?"}
 `)
@@ -194,9 +198,84 @@ func TestLinesOfOurOwnAndLists(t *testing.T) {
 	}
 	var dry batch.DryReport
 	if o := eyelet(t, "batch", in, "--dry-run", "--json"); json.Unmarshal([]byte(o.stdout),
-		&dry) != nil || dry.Items != 4 || dry.Failed != 2 || dry.ImageTokens != 256 ||
-		dry.Seconds <= 0 {
+		&dry) != nil || dry.Items != 4 || dry.Pictures != 4 || dry.Failed != 2 ||
+		dry.ImageTokens != 256 || dry.Seconds <= 0 {
 		t.Errorf("%+v", o)
+	}
+}
+
+// Two commands with one output would write the same files.
+func TestTwoBatchesOnOneOutput(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFile(t, dir+"/a.png", readFile(t, orange))
+	out := filepath.Join(t.TempDir(), "out.csv")
+	args := []string{"batch", dir, "-o", out, "--prompt", background, "-q"}
+	other := writeFile(t, out+".batch/lock", "")
+	writeFile(t, out+".batch/items.jsonl", "of the other")
+	lock := flock.New(other)
+	if ok, err := lock.TryLock(); !ok || err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range [][]string{nil, {"--force"}, {"--nats", "nats://127.0.0.1:1"}} {
+		eyelet(t, append(args, more...)...).mustFail(t, 3, "another eyelet batch works on it")
+	}
+	if text := readFile(t, out+".batch/items.jsonl"); text != "of the other" {
+		t.Errorf("the other's file holds %q", text)
+	}
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if o := eyelet(t, args...); o.code != 0 || !strings.Contains(readFile(t, out), "cyan") {
+		t.Errorf("%+v", o)
+	}
+	if _, err := os.Stat(out + ".batch"); err == nil {
+		t.Error("the state of the batch is left behind")
+	}
+}
+
+// What a batch has written for itself can be lost, whole or in part.
+func TestADamagedStateOfABatch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFile(t, dir+"/a.png", readFile(t, orange))
+	writeFile(t, dir+"/b.png", readFile(t, orange)[:60])
+	out := filepath.Join(t.TempDir(), "out.csv")
+	args := []string{"batch", dir, "-o", out, "--prompt", background, "-q"}
+	eyelet(t, args...).mustFail(t, 3, "1 of 2 could not be answered")
+	list := out + ".batch/items.jsonl"
+	whole := readFile(t, list)
+	first, _, _ := strings.Cut(whole, "\n")
+	for _, text := range []string{"", first + "\n", whole[:len(whole)-9], "{}\n{}\n"} {
+		writeFile(t, list, text)
+		eyelet(t, args...).mustFail(t, 3, "items.jsonl is not as this batch has written it",
+			"--force")
+	}
+	if err := os.Remove(list); err != nil {
+		t.Fatal(err)
+	}
+	eyelet(t, args...).mustFail(t, 3, "items.jsonl is not as this batch has written it", "--force")
+	eyelet(t, append(args, "--force")...).mustFail(t, 3, "1 of 2 could not be answered")
+}
+
+func TestAFolderThatCannotBeListed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeFile(t, dir+"/a.png", readFile(t, orange))
+	locked := filepath.Dir(writeFile(t, dir+"/locked/b.png", readFile(t, orange)))
+	if err := os.Chmod(locked, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(locked, 0o700) }) //nolint:gosec // lest it cannot be removed
+	if _, err := os.ReadDir(locked); err == nil {
+		t.Skip("this user may list any folder")
+	}
+	out := filepath.Join(t.TempDir(), "out.csv")
+	eyelet(t, "batch", dir, "-r", "-o", out, "--prompt", background, "-q").mustFail(t, 3,
+		"1 of 2 could not be answered (the first: locked/: the folder cannot be listed: "+
+			"permission denied; when that is mended, --force begins anew)")
+	if text := readFile(t, out); !strings.Contains(text, "a.png,cyan") {
+		t.Errorf("%s", text)
 	}
 }
 
@@ -217,7 +296,11 @@ func TestWrongBatches(t *testing.T) {
 	ours := writeFile(t, dir+"/in.jsonl", "\xef\xbb\xbf"+`{"image": "a.png"}`) // as of Windows
 	twice := writeFile(t, dir+"/twice/in.jsonl",
 		`{"id": "x", "question": "1?"}`+"\n"+`{"id": "x", "question": "2?"}`)
+	long := writeFile(t, dir+"/long.jsonl", `{"image": "a.png", "id": "`+
+		strings.Repeat("x", 513)+`"}`)
+	latin := writeFile(t, dir+"/latin.jsonl", "{\"question\": \"Stra\xdfe?\"}")
 	none := writeFile(t, dir+"/none.jsonl", "\n")
+	broken := filepath.Dir(writeFile(t, dir+"/broken/broken.png", readFile(t, orange)[:60]))
 	folder := filepath.Dir(writeFile(t, dir+"/folder.csv/file", ""))
 	for _, x := range []struct {
 		code int
@@ -225,14 +308,22 @@ func TestWrongBatches(t *testing.T) {
 		args []string
 	}{
 		{2, "INPUT is missing", nil},
+		{2, "stdin is no input", []string{"-", "-p", "x", "-o", dir + "/o.csv"}},
 		{2, "-o OUT", []string{dir, "-p", "x"}},
 		{2, ".parquet", []string{dir, "-p", "x", "-o", "out.txt"}},
 		{2, "--prompt", []string{dir, "-o", "out.csv"}},
 		{3, "no question", []string{ours, "-o", dir + "/o.csv"}},
+		{2, "--nats is empty", []string{dir, "-p", "x", "-o", "out.csv", "--nats", ""}},
+		{2, "1, 3 or 5", []string{dir, "-p", "x", "-o", "out.csv", "--nats", "nats://x",
+			"--nats-replicas", "2"}},
+		{3, "line 1: it is not in UTF-8", []string{latin, "-p", "x", "-o", dir + "/o.csv"}},
+		{3, "line 1: the id has 513 bytes", []string{long, "-p", "x", "-o", dir + "/o.csv"}},
 		{2, "goes with --nats", []string{dir, "-p", "x", "-o", "out.csv", "--by-path"}},
 		{3, "check the path", []string{dir + "/none", "-p", "x", "-o", dir + "/o.csv"}},
 		{3, "in.jsonl, line 2: the name \"x\" stands for two inputs",
 			[]string{twice, "-o", dir + "/o.csv"}},
+		{3, "nothing of the sample of 1 could be answered (the first: broken.png: bad picture: ",
+			[]string{broken, "-p", "x", "--dry-run", "-q"}},
 		{3, "none.jsonl: there is nothing to ask about", []string{none, "-o", dir + "/o.csv", "-p",
 			"x"}},
 		{2, "in.jsonl is what the batch reads", []string{ours, "-p", "x", "-o", ours, "--force"}},

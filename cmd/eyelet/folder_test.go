@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
@@ -120,6 +122,25 @@ func TestAFolderRunTellsWhatItLeavesOut(t *testing.T) {
 	o := eyelet(t, "run", "--image", dir, "--jsonl", out, background)
 	if o.code != 0 || !strings.Contains(o.stderr, "left out 2 videos") ||
 		!strings.Contains(o.stderr, "1 SVG file") || len(lines(t, out)) != 1 {
+		t.Errorf("%+v", o)
+	}
+}
+
+// Two runs with one output would write over each other's lines.
+func TestTwoFolderRunsWithOneOutput(t *testing.T) {
+	t.Parallel()
+	dir, out := t.TempDir(), writeFile(t, filepath.Join(t.TempDir(), "out.jsonl"), "")
+	writeFile(t, dir+"/a.png", readFile(t, orange))
+	lock := flock.New(out)
+	if ok, err := lock.TryLock(); !ok || err != nil {
+		t.Fatal(err)
+	}
+	eyelet(t, "run", "--image", dir, "--jsonl", out, background).mustFail(t, 3,
+		"out.jsonl is written by another eyelet run")
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if o := eyelet(t, "run", "--image", dir, "--jsonl", out, background); o != (outcome{}) {
 		t.Errorf("%+v", o)
 	}
 }

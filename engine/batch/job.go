@@ -27,6 +27,9 @@ var Endpoints = []string{"/v1/chat/completions", "/v1/completions", "/v1/embeddi
 // ErrLine marks a line of requests that is none.
 var ErrLine = errors.New("batch: bad line")
 
+// ErrUTF8 says that a line is in another encoding than JSON's.
+var ErrUTF8 = errors.New("it is not in UTF-8; save the file in that")
+
 // Item is one request of a batch, as its submitter has it.
 type Item struct {
 	ID    string          // custom_id, which no other item of the batch has
@@ -155,11 +158,25 @@ func NewScanner(r io.Reader) *bufio.Scanner {
 	return s
 }
 
+// ObjectFault says in words why package json could not read a line as an object.
+func ObjectFault(err error) string {
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if e.Field == "" {
+			return fmt.Sprintf("it is not a JSON object, but a JSON %s", e.Value)
+		}
+		return fmt.Sprintf("%s is a JSON %s, which it cannot be", e.Field, e.Value)
+	}
+	return fmt.Sprintf("it is not a JSON object: %v", err)
+}
+
 // ParseLine reads a line of OpenAI's batch format: an object with custom_id, method, url and body.
-// Errors wrap ErrLine and do not repeat the line.
+// Errors wrap ErrLine and repeat nothing of the line but its method or url.
 func ParseLine(line []byte) (Item, error) {
 	if len(line) > MaxLine {
 		return Item{}, fmt.Errorf("%w: it is longer than %d MiB", ErrLine, MaxLine>>20)
+	}
+	if !utf8.Valid(line) { // of which package json would make other texts
+		return Item{}, fmt.Errorf("%w: %w", ErrLine, ErrUTF8)
 	}
 	var l struct {
 		ID     *string         `json:"custom_id"`
@@ -168,11 +185,7 @@ func ParseLine(line []byte) (Item, error) {
 		Body   json.RawMessage `json:"body"`
 	}
 	if err := json.Unmarshal(line, &l); err != nil {
-		if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && e.Field != "" {
-			return Item{}, fmt.Errorf("%w: %s is a JSON %s, which it cannot be", ErrLine, e.Field,
-				e.Value)
-		}
-		return Item{}, fmt.Errorf("%w: it is not a JSON object", ErrLine)
+		return Item{}, fmt.Errorf("%w: %s", ErrLine, ObjectFault(err))
 	}
 	if l.ID == nil {
 		return Item{}, fmt.Errorf("%w: custom_id is missing", ErrLine)
@@ -182,17 +195,25 @@ func ParseLine(line []byte) (Item, error) {
 		return Item{}, err
 	}
 	switch {
-	case l.Method == nil || !strings.EqualFold(*l.Method, "POST"):
-		return it, fmt.Errorf("%w: method is not POST", ErrLine)
-	case l.URL == nil || !slices.Contains(Endpoints, *l.URL):
-		return it, fmt.Errorf("%w: url is none of %s", ErrLine, strings.Join(Endpoints, ", "))
+	case l.Method == nil:
+		return it, fmt.Errorf("%w: method is missing; it is POST", ErrLine)
+	case !strings.EqualFold(*l.Method, "POST"):
+		return it, fmt.Errorf("%w: method is %.20q, not POST", ErrLine, *l.Method)
+	case l.URL == nil:
+		return it, fmt.Errorf("%w: url is missing; give one of %s", ErrLine,
+			strings.Join(Endpoints, ", "))
+	case !slices.Contains(Endpoints, *l.URL):
+		return it, fmt.Errorf("%w: url is %.60q; give one of %s", ErrLine, *l.URL,
+			strings.Join(Endpoints, ", "))
+	case len(l.Body) == 0:
+		return it, fmt.Errorf("%w: body is missing", ErrLine)
 	}
 	it.URL = *l.URL
 	var body struct {
 		Model  *string         `json:"model"`
 		Stream json.RawMessage `json:"stream"`
 	}
-	if len(l.Body) == 0 || l.Body[0] != '{' {
+	if l.Body[0] != '{' {
 		return it, fmt.Errorf("%w: body is not a JSON object", ErrLine)
 	}
 	if err := json.Unmarshal(l.Body, &body); err != nil {

@@ -16,23 +16,25 @@ func TestParseLine(t *testing.T) {
 		t.Errorf("%+v, %v", it, err)
 	}
 	for line, want := range map[string]string{
-		"":                                      "not a JSON object",
-		"[]":                                    "not a JSON object",
+		"":                                      "not a JSON object: unexpected end",
+		strings.Replace(good, "Hi", "\xe9", 1):  "it is not in UTF-8",
+		`{"custom_id": "a", "method": "POST"}`:  "url is missing",
+		"[]":                                    "not a JSON object, but a JSON array",
 		"{}":                                    "custom_id is missing",
 		`{"custom_id": 3}`:                      "custom_id is a JSON number",
 		`{"custom_id": ""}`:                     "custom_id is missing",
-		`{"custom_id": "a"}`:                    "method is not POST",
+		`{"custom_id": "a"}`:                    "method is missing",
 		good[:len(good)-1]:                      "not a JSON object",
 		good + "x":                              "not a JSON object",
-		strings.Replace(good, "POST", "GET", 1): "method is not POST",
+		strings.Replace(good, "POST", "GET", 1): `method is "GET"`,
 		strings.Replace(good, "/v1/chat", "/api/chat",
-			1): "url is none of",
+			1): `url is "/api/chat/completions"; give one of`,
 		strings.Replace(good, `"llava"`, `7`,
 			1): "model in the body",
 		strings.Replace(good, `{"model"`, `{"stream": true, "model"`,
 			1): "stream is true",
 		`{"custom_id": "a", "method": "POST", "url": "/v1/embeddings", "body": []}`: "body is not",
-		`{"custom_id": "a", "method": "POST", "url": "/v1/embeddings"}`:             "body is not",
+		`{"custom_id": "a", "method": "POST", "url": "/v1/embeddings"}`:             "body is missing",
 		strings.Replace(good, "request-1", strings.Repeat("i", MaxID+1), 1):         "at most 512",
 	} {
 		if _, err := ParseLine([]byte(line)); !errors.Is(err, ErrLine) ||

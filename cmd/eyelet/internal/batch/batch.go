@@ -7,10 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -23,12 +20,6 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/batch"
 	"github.com/eyelet-engine/eyelet/engine/batch/rows"
-	"github.com/eyelet-engine/eyelet/engine/placement"
-	"github.com/eyelet-engine/eyelet/engine/pool"
-	"github.com/eyelet-engine/eyelet/engine/server"
-	"github.com/eyelet-engine/eyelet/kernels/imaging"
-	"github.com/eyelet-engine/eyelet/models/builtin"
-	"github.com/eyelet-engine/eyelet/models/store"
 )
 
 const batchLong = `Batch asks about many pictures, and survives what happens meanwhile: the same command goes
@@ -110,16 +101,18 @@ func (q *queueOptions) bind(f *pflag.FlagSet) {
 		"servers of the cluster on which jobs and results lie: 1, 3 or 5")
 }
 
-func (q *queueOptions) check() error {
+func (q *queueOptions) check(f *pflag.FlagSet) error {
 	c := &q.connect
 	switch {
+	case q.url == "" && f.Changed("nats"): // as of a variable of a shell that is not set
+		return cli.Usagef("--nats is empty; give the address of the queue, as nats://queue:4222")
 	case q.url == "" && (c.Credentials != "" || c.NKey != "" || c.Cert != "" || c.CA != ""):
 		return cli.Usagef("--nats-creds, --nats-nkey, --nats-cert and --nats-ca go with --nats")
 	case (c.Cert == "") != (c.Key == ""):
 		return cli.Usagef("--nats-cert and --nats-key go together")
 	case c.AckWait < time.Second || c.AckWait > time.Hour:
 		return cli.Usagef("--nats-ack is %s; give 1s to 1h", c.AckWait)
-	case q.replicas < 1 || q.replicas > 5:
+	case q.replicas != 1 && q.replicas != 3 && q.replicas != 5:
 		return cli.Usagef("--nats-replicas is %d; give 1, 3 or 5", q.replicas)
 	}
 	c.Replicas = q.replicas
@@ -211,7 +204,7 @@ func (o *batchOptions) check(cmd *cobra.Command, args []string) (err error) {
 		"ctx"); err != nil {
 		return err
 	}
-	if err := o.queue.check(); err != nil {
+	if err := o.queue.check(cmd.Flags()); err != nil {
 		return err
 	}
 	if err := o.material.Check(cmd, nil); err != nil {
@@ -242,18 +235,17 @@ func (o *batchOptions) checkOutput(args []string) error {
 	info, err := os.Stat(o.output)
 	switch {
 	case err != nil:
-		return cli.CheckOutput(o.output, "the answers")
 	case info.IsDir():
 		return cli.Inputf("-o %s is a folder; name a file", o.output)
 	case !info.Mode().IsRegular():
 		return cli.Inputf("-o %s is no regular file; name another", o.output)
 	}
 	for _, path := range slices.Concat(args, o.lists, []string{o.schema}) {
-		if other, err := os.Stat(path); err == nil && os.SameFile(info, other) {
+		if other, err := os.Stat(path); err == nil && info != nil && os.SameFile(info, other) {
 			return cli.Usagef("-o %s is what the batch reads; name another file", o.output)
 		}
 	}
-	return nil
+	return cli.CheckOutput(o.output, "the answers")
 }
 
 // checkInputs finds out in which format the input is.
@@ -328,95 +320,4 @@ func (o *batchOptions) item(e batchEntry) (batch.Item, error) {
 		it.Fault = &batch.Fault{Code: "bad_picture", Message: e.Fault}
 	}
 	return it, err
-}
-
-// localMachine is this program as one that carries tasks out.
-type localMachine struct {
-	engine *engine.Engine
-	pool   *pool.Pool
-	server *server.Server
-}
-
-// machineOptions say what a machine computes with.
-type machineOptions struct {
-	spec    engine.ModelSpec
-	threads int
-	models  []server.NamedModel
-	log     *slog.Logger
-}
-
-func openMachine(o machineOptions) (*localMachine, error) {
-	cli.CollectOften()
-	models, err := store.Open(store.Options{})
-	if err != nil {
-		return nil, err
-	}
-	if err := placement.Check(&o.spec); err != nil {
-		return nil, err
-	}
-	o.spec.ImageBytes = cmp.Or(o.spec.ImageBytes, batch.PictureCache)
-	m := &localMachine{}
-	if m.engine, err = engine.New(engine.Options{Threads: o.threads}); err != nil {
-		return nil, err
-	}
-	m.pool = pool.New(m.engine, pool.Options{KeepAlive: -1, Bytes: cli.ModelMemory()})
-	m.server, err = server.New(m.pool, models, server.Options{
-		Models: o.models, Spec: o.spec, ReadOnly: true, Log: o.log,
-		Version: cli.ReadVersions().Eyelet,
-		Limits: server.Limits{ImageBytes: imaging.DefaultMaxBytes, Body: 128 << 20,
-			Memory: 4 << 30},
-	})
-	if err != nil {
-		return nil, errors.Join(err, m.close())
-	}
-	return m, nil
-}
-
-func (m *localMachine) close() error { return errors.Join(m.pool.Close(), m.engine.Close()) }
-
-// open opens a machine with the model of the flags, under the name that o.model then has.
-func (o *batchOptions) open(cmd *cobra.Command) (*localMachine, error) {
-	var named []server.NamedModel
-	switch {
-	case o.model == "" && o.openai:
-	case o.model == "", o.model == "builtin", o.model == builtin.Name:
-		o.model = builtin.Name
-	default:
-		stored, err := cli.FindModel(o.model)
-		if err != nil && o.queue.url != "" && o.projector == "" {
-			break // a worker may have it
-		}
-		if err != nil {
-			return nil, err
-		}
-		if stored != nil && o.projector == "" {
-			o.model = stored.Name.String()
-			break
-		}
-		spec := engine.ModelSpec{Model: o.model, Projector: o.projector}
-		if stored != nil {
-			spec.Model = stored.Path
-		}
-		if o.projector != "" {
-			if spec.Projector, err = cli.FindProjector(o.projector); err != nil {
-				return nil, err
-			}
-		}
-		o.model = "model"
-		if name, err := store.SuggestName(filepath.Base(spec.Model)); err == nil {
-			o.model = name.String()
-		}
-		named = append(named, server.NamedModel{Name: o.model, Spec: spec})
-	}
-	m, err := openMachine(machineOptions{spec: o.spec, threads: o.threads, models: named,
-		log: slog.Default()})
-	if err != nil {
-		return nil, err
-	}
-	if o.model != "" && o.queue.url == "" {
-		if _, err := m.server.Resolve(cmd.Context(), o.model); err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", o.model, err), m.close())
-		}
-	}
-	return m, nil
 }

@@ -21,6 +21,7 @@ const sampleSize = 5
 // DryReport is what a dry run found out.
 type DryReport struct {
 	Items            int     `json:"items"`
+	Pictures         int     `json:"pictures"` // that these show, pages among them
 	Sampled          int     `json:"sampled"`
 	Failed           int     `json:"failed"` // of the sample
 	PromptTokens     int     `json:"prompt_tokens"`
@@ -57,7 +58,8 @@ func (r *batchRun) dry() (err error) {
 		return cli.WriteJSON(r.cmd.OutOrStdout(), report)
 	}
 	out := r.cmd.OutOrStdout()
-	fmt.Fprintf(out, "items              %d\n", report.Items)
+	fmt.Fprintf(out, "items              %d, with %s\n", report.Items,
+		cli.Plural(report.Pictures, "picture"))
 	fmt.Fprintf(out, "prompt tokens      about %d, of which %d of pictures\n", report.PromptTokens,
 		report.ImageTokens)
 	fmt.Fprintf(out, "answer tokens      about %d\n", report.CompletionTokens)
@@ -76,15 +78,18 @@ func (r *batchRun) sample() (DryReport, error) {
 	n := min(sampleSize, r.state.Items)
 	report := DryReport{Items: r.state.Items, Sampled: n}
 	chosen := pictures.Spread(n, r.state.Items)
-	var sample []batch.Item
+	var sample, others []batch.Item
 	i := 0
 	for it, err := range r.items() {
-		if err != nil {
+		switch {
+		case err != nil:
 			return report, err
-		}
-		if slices.Contains(chosen, i) {
+		case slices.Contains(chosen, i):
 			sample = append(sample, it)
+		case len(others) == 0:
+			others = append(others, it)
 		}
+		report.Pictures += picturesIn(it.Body)
 		i++
 	}
 	var prompt, image, completion, good int
@@ -95,16 +100,30 @@ func (r *batchRun) sample() (DryReport, error) {
 		}.Run(r.ctx, write)
 		return time.Since(began), err
 	}
-	// The first answer loads the model; it is asked for twice, so that the second tells what an
-	// answer costs.
-	load, err := ask(sample[:1], func(batch.Result) error { return nil })
-	if err != nil {
-		return report, err
+	// The first answer loads the model. It is one outside of the sample, where there is one, since
+	// what was just asked is known the second time.
+	var load time.Duration
+	for _, it := range slices.Concat(others, sample) {
+		loaded := false
+		took, err := ask([]batch.Item{it}, func(result batch.Result) error {
+			loaded = result.OK()
+			return nil
+		})
+		if err != nil {
+			return report, err
+		}
+		if load += took; loaded {
+			break
+		}
 	}
+	why := ""
 	took, err := ask(sample, func(result batch.Result) error {
 		var body answerBody
 		if !result.OK() || json.Unmarshal(result.Response.Body, &body) != nil {
 			report.Failed++
+			if _, text := result.Reason(); why == "" {
+				why = result.CustomID + ": " + text
+			}
 			return nil
 		}
 		good++
@@ -117,8 +136,8 @@ func (r *batchRun) sample() (DryReport, error) {
 		return report, err
 	}
 	if good == 0 {
-		return report, cli.Inputf("nothing of the sample of %d could be answered; eyelet run says why",
-			n)
+		return report, cli.Inputf("nothing of the sample of %d could be answered (the first: %s)",
+			n, cli.Abbreviate(why, 300))
 	}
 	report.SecondsEach = took.Seconds() / float64(good)
 	report.Load = max(0, load.Seconds()-report.SecondsEach)
@@ -126,6 +145,33 @@ func (r *batchRun) sample() (DryReport, error) {
 	report.PromptTokens, report.ImageTokens, report.CompletionTokens = prompt*report.Items/good,
 		image*report.Items/good, completion*report.Items/good
 	return report, nil
+}
+
+// picturesIn is how many pictures the body of a request shows, to a chat or a response.
+func picturesIn(body []byte) (n int) {
+	type turn struct {
+		Content json.RawMessage `json:"content"` // a text, or a list of parts
+	}
+	var request struct {
+		Messages []turn          `json:"messages"`
+		Input    json.RawMessage `json:"input"` // a text, or a list of turns
+	}
+	// What is wrong with any of this, its answer will say.
+	_ = json.Unmarshal(body, &request)
+	var turns []turn
+	_ = json.Unmarshal(request.Input, &turns)
+	for _, t := range slices.Concat(request.Messages, turns) {
+		var parts []struct {
+			Type string `json:"type"`
+		}
+		_ = json.Unmarshal(t.Content, &parts)
+		for _, p := range parts {
+			if p.Type == "image_url" || p.Type == "input_image" {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // itemsOf are items as a batch takes them.

@@ -1,18 +1,16 @@
 package batch
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -102,7 +100,7 @@ func (l *batchLists) file(id, name, path, own, question string) error {
 			e.Name = it.Name
 		}
 		if it.Err != nil {
-			e.Fault = cli.Describe(it.Err)
+			e.Fault = cli.Describe(it.Err) + listAgain
 		}
 		if err := l.add(e); err != nil {
 			return err
@@ -111,16 +109,33 @@ func (l *batchLists) file(id, name, path, own, question string) error {
 	return nil
 }
 
+// listAgain ends a fault that was found when the items were listed: asking again does not mend it.
+const listAgain = "; when that is mended, --force begins anew"
+
 // folder adds the pictures of a folder, those of the folders in it too if that is asked for. Where
 // it is one of several inputs, their names begin with its path.
 func (l *batchLists) folder(dir string, several bool) error {
-	leftOut, err := pictures.Walk(l.cmd.Context(), dir, l.o.recursive,
-		func(name, path string) error {
-			if several {
-				name = path
-			}
-			return l.file(name, name, path, "", "")
-		})
+	called := func(name, path string) string {
+		if several {
+			return path
+		}
+		return name
+	}
+	refused := func(name, path string, why error) error {
+		absolute, err := filepath.Abs(path)
+		if err != nil {
+			return err
+		}
+		return l.add(batchEntry{ID: called(name, path) + "/", Path: absolute, Page: -1,
+			Fault: fmt.Sprintf("the folder cannot be listed: %v%s", why, listAgain)})
+	}
+	if !l.o.recursive {
+		refused = nil
+	}
+	leftOut, err := pictures.Walk(l.cmd.Context(), dir, func(name, path string) error {
+		name = called(name, path)
+		return l.file(name, name, path, "", "")
+	}, refused)
 	if leftOut != "" {
 		cli.Say(l.cmd, "eyelet: %s", leftOut)
 	}
@@ -131,6 +146,10 @@ func (l *batchLists) folder(dir string, several bool) error {
 func (l *batchLists) input(arg string, several bool) error {
 	if isJSONLines(arg) {
 		return l.lines(arg)
+	}
+	if arg == "-" {
+		return cli.Usagef("stdin is no input, for a batch that goes on reads its inputs again; " +
+			"put them into a file (--list - reads names of files)")
 	}
 	file, own, err := pictures.SplitPages(arg)
 	if err != nil {
@@ -160,11 +179,12 @@ type ourLine struct {
 	ID       string `json:"id"`
 	Image    string `json:"image"`
 	Question string `json:"question"`
+	Prompt   string `json:"prompt"` // the same, as the flag is called
 }
 
 // lines adds the lines of a file in our own format. Paths in it begin where the file lies.
 func (l *batchLists) lines(path string) error {
-	return eachLine(l.cmd.Context(), path, func(n int, line []byte) error {
+	return eachGoodLine(l.cmd.Context(), path, func(n int, line []byte) error {
 		atLine := func(err error) error {
 			if in, ok := errors.AsType[*cli.InputError](err); ok {
 				return cli.Inputf("%s, line %d: %w", path, n, in)
@@ -172,8 +192,17 @@ func (l *batchLists) lines(path string) error {
 			return err
 		}
 		var o ourLine
+		if !utf8.Valid(line) {
+			return cli.Inputf("%s, line %d: %w", path, n, batch.ErrUTF8)
+		}
 		if err := json.Unmarshal(line, &o); err != nil {
-			return cli.Inputf("%s, line %d is not a JSON object with image and question", path, n)
+			return cli.Inputf("%s, line %d: %s; each line is an object with image and question",
+				path, n, batch.ObjectFault(err))
+		}
+		o.Question = cmp.Or(o.Question, o.Prompt)
+		if len(o.ID) > batch.MaxID {
+			return cli.Inputf("%s, line %d: the id has %d bytes; give at most %d", path, n,
+				len(o.ID), batch.MaxID)
 		}
 		if o.Image == "" && o.Question == "" {
 			return cli.Inputf(`%s, line %d has neither image nor question; our lines are {"image": "a.png", "question": "…"}, OpenAI's have custom_id, method, url and body`, path, n)
@@ -223,65 +252,13 @@ func (l *batchLists) list(path string) error {
 	return eachLine(l.cmd.Context(), path, visit)
 }
 
-// eachLine visits the lines of a file that are not blank, counted from 1.
-func eachLine(ctx context.Context, path string, visit func(n int, line []byte) error) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return cli.Inputf("%s: %w", path, cli.Cause(err))
-	}
-	defer f.Close()
-	return scanLines(ctx, path, f, visit)
-}
-
-func scanLines(ctx context.Context, name string, r io.Reader,
-	visit func(n int, line []byte) error) error {
-	s := batch.NewScanner(r)
-	for n := 1; s.Scan(); n++ {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if len(strings.TrimSpace(s.Text())) == 0 {
-			continue
-		}
-		if err := visit(n, s.Bytes()); err != nil {
-			return err
-		}
-	}
-	if err := s.Err(); err != nil {
-		if errors.Is(err, bufio.ErrTooLong) {
-			return cli.Inputf("%s has a line of more than %s", name, cli.BytesText(batch.MaxLine))
-		}
-		return cli.Inputf("%s: %w", name, cli.Cause(err))
-	}
-	return nil
-}
-
-// isOpenAIBatch reports whether a file of JSON lines is one of OpenAI's batches, by its first line.
-func isOpenAIBatch(ctx context.Context, path string) (found bool, err error) {
-	stop := errors.New("enough")
-	err = eachLine(ctx, path, func(_ int, line []byte) error {
-		var l struct {
-			ID *json.RawMessage `json:"custom_id"`
-		}
-		found = json.Unmarshal(line, &l) == nil && l.ID != nil
-		return stop
-	})
-	if errors.Is(err, stop) {
-		err = nil
-	}
-	return found, err
-}
-
-// stopped is why the lines of a list are no longer wanted.
-var errStopped = errors.New("stopped")
-
 // entriesOf are the entries of a list that was written before.
 func entriesOf(ctx context.Context, path string) iter.Seq2[batchEntry, error] {
 	return func(yield func(batchEntry, error) bool) {
 		err := eachLine(ctx, path, func(n int, line []byte) error {
 			var e batchEntry
 			if err := json.Unmarshal(line, &e); err != nil || e.ID == "" {
-				return cli.Inputf("%s, line %d is damaged; remove the folder and begin again", path, n)
+				return damaged(path)
 			}
 			if e.RawPath != nil {
 				e.Path = string(e.RawPath)
@@ -291,30 +268,17 @@ func entriesOf(ctx context.Context, path string) iter.Seq2[batchEntry, error] {
 			}
 			return nil
 		})
+		if errors.Is(err, fs.ErrNotExist) {
+			err = damaged(path)
+		}
 		if err != nil && !errors.Is(err, errStopped) {
 			yield(batchEntry{}, err)
 		}
 	}
 }
 
-// requestsOf are the requests of a file in OpenAI's format. A line that is none is an error that
-// says where.
-func requestsOf(ctx context.Context, path string) iter.Seq2[batch.Item, error] {
-	return func(yield func(batch.Item, error) bool) {
-		err := eachLine(ctx, path, func(n int, line []byte) error {
-			it, err := batch.ParseLine(line)
-			if err != nil {
-				return cli.Inputf("%s, line %d: %s", path, n, strings.TrimPrefix(err.Error(),
-					"batch: bad line: "))
-			}
-			it.Body = slices.Clone(it.Body) // the line's memory is used again
-			if !yield(it, nil) {
-				return errStopped
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errStopped) {
-			yield(batch.Item{}, err)
-		}
-	}
+// damaged is the fault of a list that is not what was written.
+func damaged(path string) error {
+	return &cli.InputError{Err: fmt.Errorf("%s is not as this batch has written it", path),
+		Remedy: "begin anew with --force"}
 }

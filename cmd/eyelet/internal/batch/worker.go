@@ -81,7 +81,7 @@ func runWorker(cmd *cobra.Command, o *workerOptions) (err error) {
 	if err := cli.CheckRanges(cmd.Flags(), "parallel", "ctx", "threads"); err != nil {
 		return err
 	}
-	if err := errors.Join(o.queue.check(), o.from.check()); err != nil {
+	if err := errors.Join(o.queue.check(cmd.Flags()), o.from.check()); err != nil {
 		return err
 	}
 	if o.from.where != "" && len(o.only) > 0 {

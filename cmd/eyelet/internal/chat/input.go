@@ -145,11 +145,11 @@ func (in *input) list(cmd *cobra.Command, o *Options) error {
 	ctx := cmd.Context()
 	info, err := os.Stat(in.folder)
 	if err == nil && info.IsDir() {
-		leftOut, err := pictures.Walk(ctx, in.folder, false, func(name, path string) error {
+		leftOut, err := pictures.Walk(ctx, in.folder, func(name, path string) error {
 			items, err := o.material.EachItem(ctx, name, path, "")
 			in.items = append(in.items, items...)
 			return err
-		})
+		}, nil)
 		if leftOut != "" {
 			cli.Say(cmd, "eyelet: %s", leftOut)
 		}

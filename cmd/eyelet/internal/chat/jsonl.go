@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
@@ -49,11 +51,23 @@ func openAnswers(path, question string) (*answerFile, error) {
 	if a.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644); err != nil {
 		return nil, cli.Inputf("%s: %w", path, cli.Cause(err))
 	}
+	if err := hold(a.f); err != nil {
+		return nil, cli.Inputf("%s %w", path, errors.Join(err, a.f.Close()))
+	}
 	if err := a.read(string([]rune(question))); err != nil { // as JSON has it
 		a.close()
 		return nil, cli.Inputf("%s %w", path, err)
 	}
 	return a, nil
+}
+
+// hold keeps a file from other runs, which would write over its lines, until it is closed.
+func hold(f *os.File) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return errors.New("is written by another eyelet run; wait for it, or name another file")
+	}
+	return nil // or a file system that knows no locks
 }
 
 // answerLimit bounds the file of earlier answers, in bytes.
@@ -116,6 +130,9 @@ func (a *answerFile) begin(model string) error {
 		f, err := os.OpenFile(a.path, os.O_RDWR, 0)
 		if err != nil {
 			return err
+		}
+		if err := hold(f); err != nil {
+			return cli.Inputf("%s %w", a.path, errors.Join(err, f.Close()))
 		}
 		a.f.Close()
 		a.f = f

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/eyelet-engine/eyelet/models/atomicfile"
 	"github.com/eyelet-engine/eyelet/models/convert"
 )
@@ -83,10 +85,23 @@ func CheckOutput(path, what string) error {
 	if err := atomicfile.Check(path); err != nil {
 		return Inputf("%s is no regular file; give the name of a file for %s", path, what)
 	}
-	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-		return Inputf("%s: there is no folder %s", path, filepath.Dir(path))
+	dir := filepath.Dir(targetOf(path))
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return Inputf("%s: there is no folder %s", path, dir)
+	}
+	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+		return &InputError{Err: fmt.Errorf("%s: no file can be made in the folder %s: %w", path,
+			dir, err), Remedy: "name a file in another folder"}
 	}
 	return nil
+}
+
+// targetOf is the file that is written at path: where a link stands, the one that it names.
+func targetOf(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
 }
 
 // CheckNewOutput is [CheckOutput] for a file that must not be there yet, unless force is set.
@@ -100,10 +115,7 @@ func CheckNewOutput(path, what string, force bool) error {
 // WriteFile writes a file, whole or not at all. Where a link stands, the file that it names is
 // written. A new file gets perm, as far as the user gives new files any.
 func WriteFile(path string, perm os.FileMode, write func(io.Writer) error) error {
-	target := path
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		target = real
-	}
+	target := targetOf(path)
 	err := atomicfile.Write(target, atomicfile.Options{Perm: perm}, write)
 	p, ok := errors.AsType[*fs.PathError](err)
 	switch {

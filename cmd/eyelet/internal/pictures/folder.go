@@ -27,11 +27,12 @@ var (
 )
 
 // Walk visits the pictures of a folder by name, without hidden files, and those of the folders in
-// it where recursive says so. name is the path from the folder on, with slashes. leftOut tells of
-// other files that show something, "" if there are none.
-func Walk(ctx context.Context, folder string, recursive bool,
-	visit func(name, path string) error) (leftOut string, err error) {
-	w := walker{ctx: ctx, recursive: recursive, visit: visit}
+// it where refused is not nil, which is told of those among them that cannot be listed, and why.
+// name is the path from the folder on, with slashes. leftOut tells of other files that show
+// something, "" if there are none.
+func Walk(ctx context.Context, folder string, visit func(name, path string) error,
+	refused func(name, path string, why error) error) (leftOut string, err error) {
+	w := walker{ctx: ctx, visit: visit, refused: refused}
 	if err := w.walk(folder, ""); err != nil {
 		return "", err
 	}
@@ -62,16 +63,20 @@ func Walk(ctx context.Context, folder string, recursive bool,
 
 // walker is a Walk under way.
 type walker struct {
-	ctx       context.Context
-	recursive bool
-	visit     func(name, path string) error
+	ctx     context.Context
+	visit   func(name, path string) error
+	refused func(name, path string, why error) error
 	// what it has met; of folders those that were left out
 	pictures, videos, drawings, folders int
 }
 
 func (w *walker) walk(folder, prefix string) error {
 	entries, err := os.ReadDir(folder)
-	if err != nil {
+	switch {
+	case err != nil && prefix != "":
+		w.pictures++ // as one that cannot be read
+		return w.refused(prefix, folder, cli.Cause(err))
+	case err != nil:
 		return cli.Inputf("%s: %w", folder, cli.Cause(err))
 	}
 	for _, e := range entries {
@@ -80,7 +85,7 @@ func (w *walker) walk(folder, prefix string) error {
 		case w.ctx.Err() != nil:
 			return w.ctx.Err()
 		case strings.HasPrefix(e.Name(), "."):
-		case e.IsDir() && w.recursive:
+		case e.IsDir() && w.refused != nil:
 			err = w.walk(file, name)
 		case e.IsDir():
 			w.folders++
