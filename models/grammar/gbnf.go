@@ -241,46 +241,22 @@ func (p *gbnfParser) alternatives(nested bool) []sequence {
 	}
 }
 
-// sequence parses items up to something that is none. created counts, as
-// llama.cpp does, the rules that the item before a repetition has created.
+// cost is what llama.cpp counts of the last item of a sequence.
+type cost struct {
+	rules int // that it has created
+	size  int // elements that it stores; 0 before the first item
+}
+
+// sequence parses items up to something that is none.
 func (p *gbnfParser) sequence(nested bool) sequence {
 	start := len(p.list)
-	created, size := 1, 0
+	var last cost
 	for p.pos < len(p.src) {
-		c := p.src[p.pos]
-		if strings.IndexByte("*+?{", c) >= 0 {
-			if len(p.list) == start || size == 0 {
+		if c := p.src[p.pos]; strings.IndexByte("*+?{", c) >= 0 {
+			if len(p.list) == start || last.size == 0 {
 				panic(p.errorf("%q without an item to repeat", c))
 			}
-			last := p.list[len(p.list)-1]
-			at := p.at()
-			lo, hi := p.repetition(nested)
-			times := max(hi, 1)
-			if hi < 0 {
-				times = max(lo, 1)
-			}
-			if created*times >= maxRepetition {
-				panic(fault.New(
-					"grammar: %v: repetition creates %d rules or more: llama.cpp refuses %d", at,
-					created*times, maxRepetition))
-			}
-			created *= times
-			optional := 1
-			if hi >= 0 {
-				optional = hi - lo
-			}
-			p.nsymbols += optional
-			p.grow(size * (lo + optional))
-			size *= lo
-			if optional > 0 {
-				size++
-			}
-			if last.min != 1 || last.max != 1 { // x{2}{3}: the second one repeats the first
-				inner := *last
-				last = &item{kind: itemGroup, alts: []sequence{{&inner}}, at: inner.at}
-				p.list[len(p.list)-1] = last
-			}
-			last.min, last.max = lo, hi
+			p.repeat(&last, nested)
 			continue
 		}
 		before := p.nsymbols
@@ -288,9 +264,9 @@ func (p *gbnfParser) sequence(nested bool) sequence {
 		if it == nil {
 			return p.closed(start)
 		}
-		created, size = 1, n
+		last = cost{rules: 1, size: n}
 		if it.kind == itemGroup {
-			created = max(1, p.nsymbols-before)
+			last.rules = max(1, p.nsymbols-before)
 		}
 		p.grow(n)
 		it.min, it.max = 1, 1
@@ -300,228 +276,41 @@ func (p *gbnfParser) sequence(nested bool) sequence {
 	return p.closed(start)
 }
 
+// repeat parses a repetition of the last item, and brings the item's cost up to date.
+func (p *gbnfParser) repeat(c *cost, nested bool) {
+	last, at := p.list[len(p.list)-1], p.at()
+	lo, hi := p.repetition(nested)
+	times := max(hi, 1)
+	if hi < 0 {
+		times = max(lo, 1)
+	}
+	if c.rules *= times; c.rules >= maxRepetition {
+		panic(fault.New("grammar: %v: repetition creates %d rules or more: llama.cpp refuses %d",
+			at, c.rules, maxRepetition))
+	}
+	optional := 1
+	if hi >= 0 {
+		optional = hi - lo
+	}
+	p.nsymbols += optional
+	p.grow(c.size * (lo + optional))
+	c.size *= lo
+	if optional > 0 {
+		c.size++
+	}
+	if last.min != 1 || last.max != 1 { // x{2}{3}: the second one repeats the first
+		inner := *last
+		last = &item{kind: itemGroup, alts: []sequence{{&inner}}, at: inner.at}
+		p.list[len(p.list)-1] = last
+	}
+	last.min, last.max = lo, hi
+}
+
+// grow counts n more elements of the grammar once repetitions are written out.
 func (p *gbnfParser) grow(n int) {
 	p.elements += n
 	if p.elements > maxGrammarElements {
 		panic(p.errorf("more than %d elements once repetitions are written out",
 			maxGrammarElements))
 	}
-}
-
-// startsItem tells whether the text ahead starts a symbol.
-func (p *gbnfParser) startsItem() bool {
-	c := p.src[p.pos]
-	return isWord(c) || strings.IndexByte(`"[.<!(_`, c) >= 0
-}
-
-// item parses one symbol and returns how many elements llama.cpp stores for it;
-// nil when the text ahead starts none.
-func (p *gbnfParser) item() (*item, int) {
-	if !p.startsItem() {
-		return nil, 0
-	}
-	it := p.items.alloc()
-	it.at = p.at()
-	switch c := p.src[p.pos]; {
-	case c == '"':
-		return p.literal(it)
-	case c == '[':
-		return p.class(it)
-	case c == '.':
-		p.pos++
-		it.kind = itemAny
-	case c == '<' || c == '!':
-		return p.token(it)
-	case c == '(':
-		p.pos++
-		p.nsymbols++
-		if p.depth++; p.depth > maxGroupDepth {
-			panic(p.errorf("groups nested more than %d deep", maxGroupDepth))
-		}
-		p.space(true)
-		alts := p.alternatives(true)
-		if p.peek() != ')' {
-			panic(p.errorf("expected ')' for the group opened at %v", it.at))
-		}
-		p.pos++
-		p.depth--
-		it.kind, it.alts = itemGroup, alts
-	default:
-		it.kind, it.text = itemRef, p.name()
-	}
-	return it, 1
-}
-
-func (p *gbnfParser) literal(it *item) (*item, int) {
-	p.pos++
-	// no escapes
-	if end := strings.IndexAny(p.src[p.pos:], "\"\\"); end >= 0 && p.src[p.pos+end] == '"' {
-		it.kind, it.text = itemLiteral, p.src[p.pos:p.pos+end]
-		p.pos += end + 1
-		return it, utf8.RuneCountInString(it.text)
-	}
-	var b strings.Builder
-	n := 0
-	for p.peek() != '"' {
-		if p.pos >= len(p.src) {
-			panic(fault.New("grammar: %v: unterminated literal", it.at))
-		}
-		b.WriteRune(p.char())
-		n++
-	}
-	p.pos++
-	it.kind, it.text = itemLiteral, b.String()
-	return it, n
-}
-
-func (p *gbnfParser) class(it *item) (*item, int) {
-	p.pos++
-	if p.peek() == '^' {
-		it.negated = true
-		p.pos++
-	}
-	n := 0
-	for p.peek() != ']' {
-		if p.pos >= len(p.src) {
-			panic(fault.New("grammar: %v: unterminated character class", it.at))
-		}
-		at := p.at()
-		lo := p.char()
-		hi := lo
-		n++
-		if p.peek() == '-' && p.pos+1 < len(p.src) && p.src[p.pos+1] != ']' {
-			p.pos++
-			hi = p.char()
-			n++
-		}
-		if hi < lo {
-			panic(fault.New("grammar: %v: range from %q down to %q", at, lo, hi))
-		}
-		it.ranges = append(it.ranges, runeRange{lo, hi})
-	}
-	if n == 0 {
-		panic(fault.New("grammar: %v: empty character class", it.at))
-	}
-	p.pos++
-	it.kind = itemClass
-	return it, n
-}
-
-// char parses one possibly escaped code point of a literal or class.
-func (p *gbnfParser) char() rune {
-	if p.peek() != '\\' {
-		r, n := utf8.DecodeRuneInString(p.src[p.pos:])
-		if n == 0 {
-			panic(p.errorf("unexpected end"))
-		}
-		p.pos += n
-		return r
-	}
-	at := p.at()
-	p.pos++
-	c := p.peek()
-	p.pos++
-	switch c {
-	case 't':
-		return '\t'
-	case 'n':
-		return '\n'
-	case 'r':
-		return '\r'
-	case '\\', '"', '[', ']', '-':
-		return rune(c)
-	case 'x', 'u', 'U':
-		digits := map[byte]int{'x': 2, 'u': 4, 'U': 8}[c]
-		var v uint32
-		for range digits {
-			d := strings.IndexByte("0123456789abcdef", p.peek()|0x20)
-			if p.pos >= len(p.src) || d < 0 || p.peek() < '0' {
-				panic(fault.New("grammar: %v: \\%c needs %d hexadecimal digits", at, c, digits))
-			}
-			v = v<<4 | uint32(d)
-			p.pos++
-		}
-		if v > utf8.MaxRune {
-			panic(fault.New("grammar: %v: \\%c%08X is beyond Unicode", at, c, v))
-		}
-		return rune(v)
-	}
-	panic(fault.New(`grammar: %v: unknown escape: \t \n \r \\ \" \[ \] \- \xXX \uXXXX \UXXXXXXXX `+
-		"are known", at))
-}
-
-func (p *gbnfParser) token(it *item) (*item, int) {
-	start := p.pos
-	if p.peek() == '!' {
-		it.negated = true
-		p.pos++
-	}
-	end := strings.IndexAny(p.src[p.pos:], ">\n")
-	if p.peek() != '<' || end < 0 || p.src[p.pos+end] != '>' {
-		panic(fault.New("grammar: %v: a token is written <text> or <[id]>", it.at))
-	}
-	body := p.src[p.pos+1 : p.pos+end]
-	p.pos += end + 1
-	if strings.HasPrefix(body, "[") {
-		id := strings.TrimSuffix(body[1:], "]")
-		if len(id)+2 != len(body) || id == "" || len(id) > 9 ||
-			strings.Trim(id, "0123456789") != "" {
-			panic(fault.New("grammar: %v: bad token id in <%s>", it.at, body))
-		}
-	} else if body == "" {
-		panic(fault.New("grammar: %v: empty token", it.at))
-	}
-	it.kind, it.text = itemToken, p.src[start:p.pos]
-	return it, 1
-}
-
-// repetition parses * + ? {m} {m,} {m,n}; a max of -1 is unbounded.
-func (p *gbnfParser) repetition(nested bool) (lo, hi int) {
-	at := p.at()
-	c := p.src[p.pos]
-	p.pos++
-	defer p.space(nested)
-	switch c {
-	case '*':
-		return 0, -1
-	case '+':
-		return 1, -1
-	case '?':
-		return 0, 1
-	}
-	bad := func(why string, args ...any) fault.Fault {
-		return fault.New("grammar: %v: repetition %s", at, fmt.Sprintf(why, args...))
-	}
-	number := func() (n int, ok bool) {
-		p.space(nested)
-		for p.pos < len(p.src) && '0' <= p.src[p.pos] && p.src[p.pos] <= '9' {
-			n, ok = min(n*10+int(p.src[p.pos]-'0'), maxRepetition), true
-			p.pos++
-		}
-		p.space(nested)
-		return n, ok
-	}
-	lo, ok := number()
-	if !ok {
-		panic(bad("needs a count after '{'"))
-	}
-	hi = lo
-	if p.peek() == ',' {
-		p.pos++
-		if hi, ok = number(); !ok {
-			hi = -1
-		}
-	}
-	if p.peek() != '}' {
-		panic(bad("is not closed by '}'"))
-	}
-	p.pos++
-	switch {
-	case hi >= 0 && hi < lo:
-		panic(bad("from %d down to %d", lo, hi))
-	case lo >= maxRepetition || hi >= maxRepetition:
-		// llama.cpp takes a larger maximum for "unbounded" without a word.
-		panic(bad("of %d or more: split it over several rules", maxRepetition))
-	}
-	return lo, hi
 }
