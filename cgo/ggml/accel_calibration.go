@@ -5,47 +5,24 @@ package ggml
 import "C"
 
 import (
-	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"io"
-	"os"
-	"path/filepath"
 	"runtime"
-	"slices"
 	"time"
 	"unsafe"
-
-	"github.com/eyelet-engine/eyelet/cgo/isa"
 )
 
-// The paths of kernels/accel/product.h that are of another kind: ggml's own CPU backend over
-// weights as they lie in the file, and, after the last path, over weights that it has repacked
-// while loading. Of ours, the one over integers reads some of those as well.
 const (
-	pathGGML     = 0
-	pathIntegers = 1
-	pathRepacked = C.eyelet_accel_paths - 1
-	measureSteps = C.eyelet_accel_steps
-	rounds       = C.eyelet_accel_rounds
-
 	measureWidth = C.eyelet_accel_measured_width // of a row of weights
 
-	// The least bytes of matrices of a type that are worth a measurement. Smaller models are done
-	// before it would pay, and get what was measured for others, or the plugin's defaults.
+	// leastToMeasure is how many bytes the matrices of a type must have to be worth a measurement.
+	// A smaller model is done before it would pay, and gets what was measured for others, or the
+	// plugin's defaults.
 	leastToMeasure = 32 << 20
+	// again is how old a measurement that is doubted, or of a busy machine, must be before it is
+	// repeated for the first time. The age doubles with each repetition that leaves the reason
+	// standing, at most rarest times, so that nothing is measured over and over.
+	again  = 5 * time.Minute
+	rarest = 8
 )
-
-// The steps that are measured: one row, for which the CPU backend stays, to know what repacking
-// gains; and those from which on a path of ours may be faster (least_rows in
-// kernels/accel/choice.h).
-var measuredSteps = []int{0, 1, 2, 3, 4, 5, 6, 7}
-
-// timing is the nanoseconds that a row of the weights takes in products of 1, 2, 4 … 128 rows by
-// each path, in rounds in which all paths took turns; 0 where a path cannot run them or nothing was
-// measured.
-type timing [measureSteps][rounds][C.eyelet_accel_paths]float64
 
 // measured is what was found for a type of weights.
 type measured struct {
@@ -62,138 +39,6 @@ type measured struct {
 type calibration struct {
 	Key   calibrationKey      `json:"key"`
 	Types map[string]measured `json:"types"` // by name
-}
-
-// calibrationVersion changes with the way of measuring. Files of another are dropped.
-const calibrationVersion = 5
-
-// calibrationKey is what the measurements depend on. The file is named by its hash.
-type calibrationKey struct {
-	Version int    `json:"version"`
-	CPU     string `json:"cpu"`
-	ISA     string `json:"isa"`     // the level of instruction sets
-	Backend string `json:"backend"` // ggml's CPU library and its features
-	GGML    string `json:"ggml"`
-	Library string `json:"library"` // hash of the accelerator's library
-	Threads int    `json:"threads"`
-}
-
-const (
-	// winsBelow is the share of the CPU backend's time that a path of ours must stay below: each
-	// product that is taken splits the graph.
-	winsBelow = 0.95
-	// quiet is how many times the fastest round the last but one may take on a machine that does
-	// nothing else.
-	quiet = 1.3
-	// again is how old a measurement must be that is doubted, or of a busy machine, before it is
-	// repeated for the first time. It doubles each time that this leaves the reason standing, so
-	// that nothing is measured over and over, rarest times.
-	again  = 5 * time.Minute
-	rarest = 8
-)
-
-// typical returns the median of a path's rounds, 0 if it was not timed in all of them.
-func (t *timing) typical(step, path int) float64 {
-	all := t.sorted(step, func(round []float64) float64 { return round[path] })
-	if all[0] == 0 {
-		return 0
-	}
-	return all[len(all)/2]
-}
-
-// sorted returns what f makes of each round, in ascending order.
-func (t *timing) sorted(step int, f func(round []float64) float64) []float64 {
-	all := make([]float64, 0, rounds)
-	for _, round := range t[step] {
-		all = append(all, f(round[:]))
-	}
-	slices.Sort(all)
-	return all
-}
-
-// ratio returns how many times as long as another a path takes: the median of what single rounds
-// say, which whatever else runs leaves alone, and what all rounds but one stay within. It is 0
-// where one of both was not timed.
-func (t *timing) ratio(step, path, other int) (typical, most float64) {
-	if t.typical(step, path) == 0 || t.typical(step, other) == 0 {
-		return 0, 0
-	}
-	all := t.sorted(step, func(round []float64) float64 { return round[path] / round[other] })
-	return all[len(all)/2], all[len(all)-2]
-}
-
-// wins tells whether a path is clearly the faster: by winsBelow as a rule, and at all in every
-// round but one.
-func (t *timing) wins(step, path, other int) bool {
-	typical, most := t.ratio(step, path, other)
-	return typical > 0 && typical < winsBelow && most < 1
-}
-
-// choice returns the path that products of 2^step rows are computed with: ggml's unless another is
-// clearly faster.
-func (t *timing) choice(step int) int {
-	best := pathGGML
-	for path := pathGGML + 1; path < pathRepacked; path++ {
-		if !t.wins(step, path, pathGGML) {
-			continue
-		}
-		if typical, _ := t.ratio(step, path, best); typical < 1 {
-			best = path
-		}
-	}
-	return best
-}
-
-// choiceRepacked returns the path where the weights are repacked and the path over integers can
-// read them. That takes the same time as reading them as they are, or a little less.
-func (t *timing) choiceRepacked(step int) int {
-	if t.wins(step, pathIntegers, pathRepacked) {
-		return pathIntegers
-	}
-	return pathGGML
-}
-
-// busy tells whether the machine did something else meanwhile: a path of ggml's took far longer in
-// some rounds than in others.
-func (t *timing) busy() bool {
-	for _, step := range measuredSteps {
-		all := t.sorted(step, func(round []float64) float64 { return round[pathGGML] })
-		if all[len(all)-2] > quiet*all[0] {
-			return true
-		}
-	}
-	return false
-}
-
-// sane rejects numbers that no measurement gives.
-func (t *timing) sane() bool {
-	for _, step := range t {
-		for _, round := range step {
-			for _, ns := range round {
-				if !(ns >= 0 && ns < 1e12) {
-					return false
-				}
-			}
-		}
-	}
-	for _, step := range measuredSteps {
-		if t.typical(step, pathGGML) == 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// path returns what a product of 2^step rows is computed with, of weights as they lie in the file
-// or repacked where ggml can; readable tells whether the accelerator reads the latter.
-func (t *timing) path(step int, repacked, readable bool) int {
-	switch {
-	case !repacked || t.typical(step, pathRepacked) == 0:
-		return t.choice(step)
-	case readable && t.choiceRepacked(step) == pathIntegers:
-		return pathIntegers
-	}
-	return pathRepacked
 }
 
 // due returns when a measurement is to be repeated; false where it is good enough.
@@ -376,23 +221,6 @@ func (a *accelerator) calibration(threads int) *calibration {
 	return c
 }
 
-// key describes this machine. accel.mu is held.
-func (a *accelerator) key(threads int) calibrationKey {
-	level, _ := isa.Chosen() // Load has checked it
-	key := calibrationKey{Version: calibrationVersion, ISA: level.String(), GGML: Version() + " " +
-		Commit(), Library: hashOfFile(a.state.Library), Threads: threads}
-	for _, d := range Devices() {
-		if d.Type == CPU {
-			key.CPU = d.Description
-		}
-	}
-	key.Backend = filepath.Base(CPULibrary())
-	for _, f := range CPUFeatures() {
-		key.Backend += " " + f.Name + "=" + f.Value
-	}
-	return key
-}
-
 // measure times a type. accel.mu is held.
 func (a *accelerator) measure(t Type, threads int) (times timing, ok bool) {
 	for _, step := range measuredSteps {
@@ -425,112 +253,4 @@ func (a *accelerator) measureStep(t Type, step, threads int, times *timing) (ok 
 		}
 	}
 	return true
-}
-
-func hashOfFile(path string) string {
-	f, err := os.Open(path)
-	if err != nil {
-		return "unknown"
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "unknown"
-	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
-}
-
-// cacheFolder is that of models/builtin, which lies on a floor above.
-func cacheFolder() (string, error) {
-	if dir := os.Getenv("EYELET_CACHE"); dir != "" {
-		return filepath.Abs(dir)
-	}
-	dir, err := os.UserCacheDir()
-	return filepath.Join(dir, "eyelet"), err
-}
-
-// file is where a calibration is kept: one for each key, so that machines that share a home folder
-// do not undo each other's.
-func (k *calibrationKey) file() (string, error) {
-	dir, err := cacheFolder()
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(dir, "accel-"+k.machine()+".json"), nil
-}
-
-// maxCalibrationBytes is far more than a file with every type takes.
-const maxCalibrationBytes = 1 << 20
-
-// readCalibration returns what the cache holds for a key. A file that is not whole, or not of this
-// key, counts as none, and is written anew.
-func readCalibration(key calibrationKey) *calibration {
-	none := &calibration{Key: key, Types: map[string]measured{}}
-	path, err := key.file()
-	if err != nil {
-		return none
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return none
-	}
-	defer f.Close()
-	var c calibration
-	if err := json.NewDecoder(io.LimitReader(f, maxCalibrationBytes)).Decode(&c); err != nil ||
-		c.Key != key || c.Types == nil {
-		return none
-	}
-	for _, m := range c.Types {
-		if !m.Times.sane() {
-			return none
-		}
-	}
-	return &c
-}
-
-// save writes the file, whole or not at all.
-func (c *calibration) save() error {
-	path, err := c.Key.file()
-	if err != nil {
-		return err
-	}
-	text, err := json.Marshal(c)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".accel-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(text, '\n'))
-	err = cmp.Or(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return err
-	}
-	dropOld(filepath.Dir(path))
-	return nil
-}
-
-// dropOld removes calibrations that were measured in another way.
-func dropOld(dir string) {
-	// the pattern is well-formed
-	found, _ := filepath.Glob(filepath.Join(globEscape(dir), "accel-*.json"))
-	for _, path := range found {
-		text, err := os.ReadFile(path)
-		var c struct {
-			Key struct {
-				Version int `json:"version"`
-			} `json:"key"`
-		}
-		if err == nil && json.Unmarshal(text, &c) == nil && c.Key.Version != calibrationVersion {
-			os.Remove(path)
-		}
-	}
 }
