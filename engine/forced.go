@@ -11,8 +11,8 @@ import (
 // bytesAhead is how much text that a grammar forces is looked at in one turn.
 const bytesAhead = 96
 
-// foresee prepares for what the answer's grammar leaves no choice about. Whether that is computed
-// ahead or not, the answer is computed to the same text.
+// foresee prepares the task for text that the answer's grammar forces. The answer is the same whether
+// such text is computed ahead or not.
 func (a *answer) foresee(task *sched.Task) {
 	task.Uniform = a.grammar != ""
 	if task.Uniform && !task.NoSpeculation {
@@ -20,9 +20,9 @@ func (a *answer) foresee(task *sched.Task) {
 	}
 }
 
-// Ahead implements [sched.Answer]: the text that the answer's grammar forces, as the model's
-// tokenizer cuts it. Nothing says that the model would cut it so, which is why these are guesses,
-// and the answer is the same with them and without.
+// Ahead implements [sched.Answer]. It returns the text that the answer's grammar forces, in tokens as
+// the model's tokenizer cuts it. The model may cut it otherwise, so these are guesses: the answer is
+// the same with them and without.
 func (a *answer) Ahead(most int) []llama.Token {
 	if a.walk == nil {
 		return nil
@@ -35,9 +35,9 @@ func (a *answer) Ahead(most int) []llama.Token {
 	return tokens[:min(most, len(tokens))]
 }
 
-// tokensWithin returns the tokens of a text that stands within another; nil if the tokenizer cannot
-// be brought to leave it as it is. Some put a blank before a text, which a line break takes upon
-// itself.
+// tokensWithin returns the tokens of a text that stands within another. Some tokenizers put a blank
+// before a text; a line break before it, which is cut off again, keeps the blank away. The result is
+// nil where the tokenizer changes the text even so.
 func tokensWithin(v *llama.Vocab, text string) []llama.Token {
 	for _, before := range []string{"", "\n"} {
 		tokens, err := v.Tokenize(before+text, false, false)

@@ -20,7 +20,7 @@ type (
 	Scores       = texts.Scores
 )
 
-// readTexts makes ready what reads texts beside answers.
+// readTexts makes the model's embedder and scorer, which read texts beside answers.
 func (m *Model) readTexts(spec *ModelSpec) {
 	host := texts.Host{Model: m.lm, Name: m.info.Name, Context: m.info.Context, Longest: m.cells,
 		Answers: m.lc.HasMemory(), Threads: m.engine.threads, Thread: m.engine.thread,
@@ -29,16 +29,15 @@ func (m *Model) readTexts(spec *ModelSpec) {
 	m.embedder, m.scorer = texts.NewEmbedder(host), texts.NewScorer(host)
 }
 
-// Embed turns texts into vectors whose directions are alike where their meanings are; see
-// [texts.Embedder]. ErrBusy is the error of more requests than ModelSpec.Queue that wait for
-// others.
+// Embed turns texts into vectors, whose directions are alike where the texts' meanings are; see
+// [texts.Embedder]. The error is ErrBusy where ModelSpec.Queue requests wait already.
 func (m *Model) Embed(ctx context.Context, r EmbedRequest) (*Embeddings, error) {
 	return whileOpen(ctx, m, func(ctx context.Context) (*Embeddings, error) {
 		return m.embedder.Embed(ctx, r)
 	})
 }
 
-// Score measures a text with the model and answers nothing. Errors wrap ErrRequest or
+// Score returns how probable each token of a text is to the model. Errors wrap ErrRequest or
 // ErrContextLength.
 func (m *Model) Score(ctx context.Context, r ScoreRequest) (*Scores, error) {
 	return whileOpen(ctx, m, func(ctx context.Context) (*Scores, error) {

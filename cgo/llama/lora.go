@@ -19,7 +19,7 @@ type Adapter struct {
 	users int // contexts that apply it, guarded by model.mu: they may belong to several goroutines
 }
 
-// LoadAdapter reads a LoRA adapter in GGUF. The error names the file.
+// LoadAdapter reads a LoRA adapter from a GGUF file. Its error names the file.
 func LoadAdapter(model *Model, path string) (*Adapter, error) {
 	if err := ggml.CheckFile(path); err != nil {
 		return nil, err
@@ -74,7 +74,8 @@ func (a *Adapter) Close() error {
 	return nil
 }
 
-// SetAdapters applies adapters with a scale each from the next Decode on; none removes all.
+// SetAdapters makes the next Decode, and all after it, apply these adapters, each with its scale. An
+// empty list removes all.
 func (c *Context) SetAdapters(adapters []*Adapter, scales []float32) error {
 	if c.c == nil {
 		return ErrClosed

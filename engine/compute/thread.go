@@ -42,8 +42,8 @@ func newThread(r *recheck) *Thread {
 	return t
 }
 
-// Acquire returns the compute thread, which it starts for its first user. Each call wants one of
-// [Release].
+// Acquire returns the compute thread, and starts it for its first user. Each call must be matched by
+// a call of [Release].
 func Acquire() *Thread {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
@@ -111,8 +111,8 @@ func (t *Thread) loop() {
 	}
 }
 
-// measure goes on with what is measured in pauses, of which there is none while a tower computes on
-// the second thread.
+// measure takes the next of the measurements that are made in pauses. While a tower computes on the
+// second thread there is no pause.
 func (t *Thread) measure() {
 	if !shared.cpu.TryLock() {
 		t.recheck.interrupted()
@@ -133,7 +133,8 @@ func (t *Thread) Do(ctx context.Context, f func() error) error {
 	})
 }
 
-// LeaveCPU is Do for what computes on devices alone, and leaves the CPU to a vision tower.
+// LeaveCPU is [Thread.Do] for a function that computes on devices alone, so that a vision tower may
+// have the CPU meanwhile.
 func (t *Thread) LeaveCPU(ctx context.Context, f func() error) error {
 	result := make(chan error, 1)
 	select {

@@ -14,7 +14,7 @@ var (
 	ErrNoSequence = errors.New("kv: no sequence left")
 )
 
-// Memory is what a [Cache] needs of a context's memory: llama.Memory.
+// Memory is the part of a context's memory that a [Cache] uses. llama.Memory implements it.
 type Memory interface {
 	SeqCopy(src, dst llama.Seq, p0, p1 llama.Pos) error
 	SeqRemove(seq llama.Seq, p0, p1 llama.Pos) error
@@ -22,7 +22,7 @@ type Memory interface {
 	SeqPosMin(seq llama.Seq) llama.Pos
 }
 
-// Config says what a [Cache] is over.
+// Config describes the memory that a [Cache] manages.
 type Config struct {
 	Memory    Memory
 	Cells     int // of the context, one pool for all sequences
@@ -40,8 +40,9 @@ type Config struct {
 	// Cost is the time in seconds that an item takes to come back once it is gone; nil counts each
 	// item as 1.
 	Cost func(Item) float64
-	// Evict, if not nil, is called once before a finished sequence begins to lose items that stand
-	// nowhere else. It may read the sequence and its cells, and must not change the Cache.
+	// Evict, if not nil, is called once for a finished sequence, before the first of its items is
+	// evicted that no other sequence holds. It may read the sequence and its cells, and must not
+	// change the Cache.
 	Evict func(*Sequence)
 }
 
@@ -61,12 +62,12 @@ type Sequence struct {
 	ID llama.Seq
 	// Prompt holds the items that stand in the memory.
 	Prompt
-	// Running sequences are never given up. The others are cache.
+	// Running sequences are never evicted. The others are there to be shared, until room is needed.
 	Running bool
 
 	cells []int32 // of each item
-	// After a Shift the items from pure on were computed behind others that are gone: they are not
-	// what a prompt of the same items has, and no prompt may have them.
+	// After a Shift the items from pure on depend on others that are gone: a prompt of the same items
+	// would have other cells, so none may share them.
 	shifted   bool
 	pure      int
 	private   bool    // opened afresh: while it runs, nothing is taken from it or given to it
@@ -89,9 +90,9 @@ func New(cfg Config) *Cache {
 // shares reports whether sequences can hold cells together.
 func (c *Cache) shares() bool { return !c.cfg.Rigid && c.cfg.Window <= 0 }
 
-// Match finds the longest prefix of p that stands in a sequence and can be had: at most all items
-// but the last, whose output is wanted. It returns nil and 0 if there is none. Of sequences with
-// the same prefix it prefers one that can be taken over.
+// Match returns the sequence that holds the longest prefix of p that can be shared, and the prefix's
+// length, or nil and 0. The last item of p is never part of it, since its output is wanted. Among
+// sequences with the same prefix, one that can be taken over comes first.
 func (c *Cache) Match(p *Prompt) (from *Sequence, n int) {
 	for _, s := range c.seqs {
 		if s == nil || s.Len() < n {
@@ -104,9 +105,9 @@ func (c *Cache) Match(p *Prompt) (from *Sequence, n int) {
 	return from, n
 }
 
-// Holder returns the sequence that holds what was computed of p, which is all of its items or all
-// but the last, and the least beyond that. It is nil if none does. What a Shift has moved is not
-// what p stands for.
+// Holder returns the sequence in which p was computed: it holds all items of p, or all but the last.
+// Of several it returns the one with the fewest items beyond, and nil if there is none. Items that a
+// Shift has moved do not count.
 func (c *Cache) Holder(p *Prompt) (best *Sequence) {
 	for _, s := range c.seqs {
 		if s == nil || s.shifted || s.Len() == 0 || (best != nil && best.Len() <= s.Len()) {
@@ -119,8 +120,7 @@ func (c *Cache) Holder(p *Prompt) (best *Sequence) {
 	return best
 }
 
-// usable is the length of the prefix of p that can be had from s, or less than least if it is
-// shorter than that.
+// usable returns the length of the prefix of p that s can share, or 0 where that is below least.
 func (c *Cache) usable(s *Sequence, p *Prompt, least int) int {
 	if s.private && s.Running {
 		return 0
@@ -156,10 +156,10 @@ func (c *Cache) windowStands(s *Sequence, next llama.Pos) bool {
 	return first >= 0 && first <= max(0, next-w+1)
 }
 
-// Open begins a running sequence with the first n items of p that stand already; n is its Len. A
-// finished sequence that ends there is taken over; else the cells are shared. With fresh nothing is
-// shared, neither now nor while the sequence runs. It fails with ErrNoSequence, or with an error of
-// the memory.
+// Open returns a running sequence for p, which begins with as many items of p as the memory holds
+// already: its Len. A finished sequence that ends there is taken over; else the cells are shared.
+// With fresh nothing is shared, neither now nor while the sequence runs. The error is ErrNoSequence,
+// or one of the memory.
 func (c *Cache) Open(p *Prompt, fresh bool) (*Sequence, error) {
 	var from *Sequence
 	n := 0
@@ -197,13 +197,13 @@ func (c *Cache) takeOver(s *Sequence, n int) (*Sequence, error) {
 	return s, nil
 }
 
-// use notes that a sequence served somebody, or has finished doing so.
+// use notes that a request uses the sequence, or has just ended, for the order of eviction.
 func (c *Cache) use(s *Sequence) {
 	c.clock++
 	s.rank, s.used = c.floor, c.clock
 }
 
-// empty returns a running sequence without items. If it is keep's turn to be given up, keep is
+// empty returns a running sequence without items. If keep would be the one to evict for it, keep is
 // returned as it is.
 func (c *Cache) empty(keep *Sequence) (*Sequence, error) {
 	for id, s := range c.seqs {
@@ -226,7 +226,7 @@ func (c *Cache) empty(keep *Sequence) (*Sequence, error) {
 	return s, nil
 }
 
-// copy makes items Len to n of p, which stand in from, part of s too.
+// copy appends to s the items of p from its Len up to n, which from holds.
 func (c *Cache) copy(from, s *Sequence, p *Prompt, n int) error {
 	have := s.Len()
 	if err := c.cfg.Memory.SeqCopy(from.ID, s.ID, p.Position(have), p.Position(n)); err != nil {
@@ -239,7 +239,7 @@ func (c *Cache) copy(from, s *Sequence, p *Prompt, n int) error {
 	return nil
 }
 
-// extend notes that the items of p up to n stand.
+// extend notes that s holds the items of p up to n.
 func (s *Sequence) extend(p *Prompt, n int) {
 	have := s.Len()
 	s.Items = append(s.Items, p.Items[have:n]...)
@@ -252,8 +252,8 @@ func (s *Sequence) extend(p *Prompt, n int) {
 	}
 }
 
-// ShareLate lets a running sequence share what another has computed meanwhile of the prompt that
-// both are reading. It returns the number of items gained.
+// ShareLate shares with a running sequence the items of its prompt that another one has computed
+// meanwhile. It returns how many they are.
 func (c *Cache) ShareLate(s *Sequence, p *Prompt) (int, error) {
 	have := s.Len()
 	if !c.shares() || s.private || s.shifted || have >= len(p.Items)-1 {
@@ -279,9 +279,9 @@ func (c *Cache) ShareLate(s *Sequence, p *Prompt) (int, error) {
 	return n - have, nil
 }
 
-// Append notes that items of p up to n were computed: the decode that did so must have succeeded. p
-// begins with the items of s, and n is no place within a whole picture. It fails with ErrNoCells if
-// the books say that there was no room, which means that they are wrong.
+// Append notes that a decode, which must have succeeded, computed the items of p up to n. p begins
+// with the items of s, and n does not lie within a picture that is kept whole. The error is
+// ErrNoCells if there was no room by the books, which means that they are wrong.
 func (c *Cache) Append(s *Sequence, p *Prompt, n int) error {
 	have := s.Len()
 	switch {
@@ -319,7 +319,7 @@ func (c *Cache) Trim(s *Sequence, n int) error {
 	return nil
 }
 
-// forget takes the items from n on out of the books.
+// forget removes the items from n on from the books, not from the memory.
 func (c *Cache) forget(s *Sequence, n int, next llama.Pos) {
 	c.cells.release(s.cells[n:], s.Running)
 	s.cells, s.Items, s.Pos, s.Next = s.cells[:n], s.Items[:n], s.Pos[:n], next
@@ -331,7 +331,7 @@ func (c *Cache) forget(s *Sequence, n int, next llama.Pos) {
 	}
 }
 
-// Resync removes from the memory what a failed decode may have left behind the items of s.
+// Resync removes from the memory the cells that a failed decode may have left after the items of s.
 func (c *Cache) Resync(s *Sequence) error {
 	if s.Len() > 0 && !c.cfg.Rigid && c.windowStands(s, s.Next) && c.cfg.Memory.SeqRemove(s.ID,
 		s.Next, -1) == nil {
@@ -343,9 +343,9 @@ func (c *Cache) Resync(s *Sequence) error {
 	return c.cfg.Memory.SeqRemove(s.ID, -1, -1)
 }
 
-// Drop gives a sequence up, with whatever a failed decode may have left of it in the memory. The
-// second time nothing happens. An error means that the memory is closed or broken; the sequence is
-// forgotten all the same.
+// Drop removes a sequence and all its cells, those of a failed decode included. A second Drop does
+// nothing. An error means that the memory is closed or broken; the sequence is removed from the
+// books all the same.
 func (c *Cache) Drop(s *Sequence) error {
 	if c.seqs[s.ID] != s {
 		return nil
@@ -358,9 +358,9 @@ func (c *Cache) Drop(s *Sequence) error {
 	return nil
 }
 
-// Adopt makes a running sequence whose items, those of p up to n, are about to be restored from a
-// saved state. It makes room for them and fails with ErrNoCells or ErrNoSequence. If the restoring
-// fails, Drop it.
+// Adopt returns a running sequence, with room for the items of p up to n, which the caller is about to
+// restore from a saved state. If that fails, the caller must Drop it. The error is ErrNoCells or
+// ErrNoSequence.
 func (c *Cache) Adopt(p *Prompt, n int) (*Sequence, error) {
 	if n > c.Available() {
 		return nil, ErrNoCells

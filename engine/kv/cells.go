@@ -1,8 +1,8 @@
 package kv
 
-// cells counts, for each cell of the context, the sequences that it belongs to. Numbers of cells
-// are our own: libllama places an item where it likes, but it takes one cell for each, and gives it
-// back when no sequence holds it.
+// cells counts how many sequences hold each cell of the context. The numbers of cells are our own:
+// libllama places items where it likes, but takes one cell for each, and frees it once no sequence
+// holds it.
 type cells struct {
 	refs []uint16 // sequences that hold a cell
 	busy []uint16 // of them, those that are running
@@ -31,7 +31,7 @@ func (c *cells) occupy(list []int32, n int) []int32 {
 	return list
 }
 
-// share counts one more holder of each cell, which is running.
+// share counts one more holder of each cell, a running one.
 func (c *cells) share(list []int32) {
 	for _, cell := range list {
 		c.refs[cell]++
@@ -60,7 +60,7 @@ func (c *cells) start(list []int32) {
 	}
 }
 
-// stop notes that a holder of each cell runs no more.
+// stop notes that a holder of each cell has ended.
 func (c *cells) stop(list []int32) {
 	for _, cell := range list {
 		if c.busy[cell]--; c.busy[cell] == 0 {

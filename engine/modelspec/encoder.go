@@ -17,8 +17,8 @@ const (
 	EncoderPlain  = "plain"  // the readable float32 towers of package vision, slow; LLaVA's alone
 )
 
-// EncoderName returns who runs the vision tower: the encoder that the spec names, or
-// [EncoderOf] its projector.
+// EncoderName returns the encoder that runs the vision tower: the one that the spec names, or else
+// the one that [EncoderOf] chooses for its projector.
 func (spec *Spec) EncoderName() (string, error) {
 	if spec.Encoder != "" && spec.Encoder != EncoderAuto {
 		return spec.Encoder, nil
@@ -31,8 +31,8 @@ func (spec *Spec) EncoderName() (string, error) {
 	return EncoderOf(f)
 }
 
-// EncoderOf returns who runs the tower of a projector file where nothing else is asked for:
-// [EncoderNative] or [EncoderMtmd]. An error wraps the engine's ErrModelFile.
+// EncoderOf returns the encoder that runs the tower of a projector file by default: [EncoderNative] or
+// [EncoderMtmd]. Its error wraps the engine's ErrModelFile.
 func EncoderOf(projector *gguf.File) (string, error) {
 	_, err := vision.Describe(projector)
 	switch {

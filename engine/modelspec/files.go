@@ -12,9 +12,9 @@ import (
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
-// CheckFile reads the header of the file of a language model or a projector and says why it would
-// not be loaded, as far as the header tells. Errors wrap the engine's ErrModelFile, or ErrMismatch
-// for a model that draws.
+// CheckFile reads the header of a language model or projector file and returns the reason why it
+// could not be loaded, as far as the header tells. Errors wrap the engine's ErrModelFile, or
+// ErrMismatch for a model that draws.
 func CheckFile(path string) error {
 	f, err := gguf.Open(path)
 	if err != nil {
@@ -36,8 +36,8 @@ func CheckFile(path string) error {
 	return nil
 }
 
-// checkTokens wants each token of a vocabulary to have a text of its own, which libllama asserts;
-// it gives empty ones names. A load does without: libllama has the same table in hand.
+// checkTokens refuses a vocabulary with two tokens of one text, on which libllama asserts. Empty texts
+// may repeat: libllama names those tokens itself.
 func checkTokens(f *gguf.File) error {
 	tokens, _ := f.Strings("tokenizer.ggml.tokens")
 	first := make(map[string]int, len(tokens))
@@ -93,8 +93,8 @@ func CheckLanguageModel(path string) (width int, err error) {
 	return int(n), nil
 }
 
-// checkSections wants the pairs of numbers that rotate by time, row and column to be some, and no
-// more than a head has numbers: libggml asserts it and divides by their sum.
+// checkSections refuses sections of a rotation (how many numbers rotate by time, by row and by
+// column) whose sum is 0 or more than a head has: libggml asserts on it, and divides by it.
 func checkSections(f *gguf.File, arch string, width uint64) error {
 	key := arch + ".rope.dimension_sections"
 	sections, ok := f.Ints(key)
@@ -150,8 +150,8 @@ func checkProjector(path, model string, width int) error {
 	return nil
 }
 
-// checkEpsilons wants every epsilon of a norm to be finite and not negative: libggml asserts it,
-// and aborts the process.
+// checkEpsilons refuses an epsilon of a norm that is negative or not finite: libggml's assertion would
+// abort the process.
 func checkEpsilons(f *gguf.File) error {
 	for _, kv := range f.Keys() {
 		if x, ok := kv.Value.Float(); ok && strings.HasSuffix(kv.Key, "epsilon") &&
@@ -162,9 +162,9 @@ func checkEpsilons(f *gguf.File) error {
 	return nil
 }
 
-// CheckRotation wants a model that rotates its keys to rotate some of their numbers: over none,
-// libllama 0.7 computes for ever. Hybrid models may say so truly, and so may those that rotate in
-// their sliding windows alone.
+// CheckRotation refuses a model that rotates its keys, but none of their numbers: libllama 0.7 would
+// compute for ever. Hybrid models may have none, and so may models that rotate only within their
+// sliding windows.
 func CheckRotation(lm *llama.Model) error {
 	arch, _ := lm.Meta("general.architecture")
 	key := arch + ".rope.dimension_count"

@@ -1,5 +1,5 @@
-// Package modelspec says which model is to be loaded and how, and finds the mistakes that show
-// before it is: in the options, and in the headers of its files.
+// Package modelspec describes which model to load and how. It finds mistakes in the options, and in
+// the headers of the files, before anything is loaded.
 package modelspec
 
 import (
@@ -24,15 +24,14 @@ const DefaultContext = 4096
 // DefaultParallel is the number of requests of a model that are computed at a time.
 const DefaultParallel = 4
 
-// KeptSequences is how many finished sequences stay as cache beside those that run. More would find
-// more beginnings again; each is a number of which libllama has 256, and cells are what runs out
-// first.
+// KeptSequences is how many finished sequences stay as cache beside the running ones. More would
+// allow more prompts to share a beginning, but libllama has 256 sequences, and cells run out first.
 const KeptSequences = 28
 
 const (
 	// NoDevice, as Spec.Device, keeps all of a model on the CPU. "cpu" means the same.
 	NoDevice = "none"
-	// AutoDevice, as Spec.VisionDevice, means what is faster, as empty does.
+	// AutoDevice, as Spec.VisionDevice, means the faster device; so does an empty text.
 	AutoDevice = "auto"
 )
 

@@ -118,8 +118,8 @@ func newModels(pool *pool.Pool, st *store.Store, options *Options, limits Limits
 	return m, nil
 }
 
-// find returns the model of a name, a tag of "latest" left out or not, or of a digest. Errors wrap
-// pool.ErrUnknownModel, store.ErrNotFound, or say what is wrong with the model.
+// find returns the model with a name, of which the tag "latest" may be left out, or with a digest.
+// Errors wrap pool.ErrUnknownModel or store.ErrNotFound, or say what is wrong with the model.
 func (ms *models) find(ref string) (*model, error) {
 	if ref == "" {
 		return nil, failure.Field("model", "the request names no model")
@@ -160,8 +160,7 @@ func bareName(ref string) string {
 	return ref
 }
 
-// folded returns the model whose name differs from ref in upper and lower case alone, nil if there
-// is none.
+// folded returns the model whose name equals ref apart from upper and lower case, or nil.
 func (ms *models) folded(ref string) *model {
 	name, err := store.ParseName(ref)
 	if err != nil {
@@ -185,7 +184,7 @@ func (ms *models) folded(ref string) *model {
 	return nil
 }
 
-// useOnly borrows the model of a name, or without one that of orOnly.
+// useOnly borrows the model that [models.orOnly] finds.
 func (ms *models) useOnly(ctx context.Context, ref string) (*lease, error) {
 	m, err := ms.orOnly(ref)
 	if err != nil {
@@ -212,8 +211,8 @@ func (ms *models) orOnly(ref string) (*model, error) {
 	return nil, failure.Field("model", "the request names no model, and there are several")
 }
 
-// foundModel is what a name stood for a moment ago. Searching reads manifests, of Ollama's all,
-// which no answer should wait for.
+// foundModel remembers for a moment which model a name stands for. A search reads manifests, all of
+// Ollama's among them, and would delay every answer.
 type foundModel struct {
 	model *model
 	at    time.Time
@@ -224,14 +223,14 @@ const (
 	maxFound = 1024
 )
 
-// forget has names searched for again, after the store was changed.
+// forget drops what is remembered of names, after the store was changed.
 func (ms *models) forget() {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	clear(ms.found)
 }
 
-// search is find without a memory.
+// search is [models.find] without what is remembered.
 func (ms *models) search(ref string) (*model, error) {
 	name, err := store.ParseName(ref)
 	if err == nil {
@@ -244,7 +243,7 @@ func (ms *models) search(ref string) (*model, error) {
 		if err == nil {
 			return ms.ofStore(r)
 		}
-		// A store that cannot be read keeps nobody from the built-in model.
+		// The built-in model can be used even where the store cannot be read.
 		if !errors.Is(err, store.ErrNotFound) && !ms.isBuiltin(name) {
 			return nil, err
 		}
@@ -258,7 +257,7 @@ func (ms *models) search(ref string) (*model, error) {
 	return nil, failure.MissingModel(ref)
 }
 
-// named returns the model that the operator or the folder calls so, or nil.
+// named returns the model to which the operator or the folder gives this name, or nil.
 func (ms *models) named(name store.Name) (*model, error) {
 	if n, ok := ms.fixed[name.String()]; ok {
 		return ms.ofFiles(name.String(), n.Spec)

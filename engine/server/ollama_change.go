@@ -56,8 +56,8 @@ func (s *Server) ollamaCreate(w http.ResponseWriter, r *http.Request, q *api.Cre
 	return progress.say("success")
 }
 
-// notMade is why a model could not be made. Files that are no model are the client's, which
-// uploaded them.
+// notMade returns the error for a model that could not be made. Where its files are no model, the
+// client that uploaded them is at fault.
 func notMade(err error) error {
 	for _, target := range append([]error{quantize.ErrOptions, store.ErrUnsupported},
 		faults.GGUF...) {
@@ -68,9 +68,8 @@ func notMade(err error) error {
 	return err
 }
 
-// compose makes a model, or leaves nothing of it. from, where not nil, is a model of files, which
-// come into the store before; smaller, where not nil, makes the language model of one that is
-// there.
+// compose makes a model by its recipe; if it fails, nothing is left of it. The files of from, if that
+// is not nil, are brought into the store first. smaller, if not nil, quantizes the language model.
 func compose(ctx context.Context, st *store.Store, name store.Name, recipe store.Recipe,
 	from *model, smaller *quantization, progress *progress) error {
 	session, err := st.Begin(ctx)
@@ -105,7 +104,7 @@ func compose(ctx context.Context, st *store.Store, name store.Name, recipe store
 	return session.Close()
 }
 
-// recipe makes of a request what the store makes a model of.
+// recipe returns the store's recipe for the model that a request describes.
 func (s *Server) recipe(st *store.Store,
 	q *api.CreateRequest) (recipe store.Recipe, from *model, err error) {
 	switch {
@@ -148,8 +147,8 @@ func (s *Server) recipe(st *store.Store,
 	return recipe, from, recipeTexts(&recipe, q)
 }
 
-// recipeFrom adds the model that a request takes as the base of another to its recipe, or returns
-// it where it is made of files that are in no store.
+// recipeFrom adds a request's base model to its recipe. A base of files that are in no store is
+// returned instead.
 func (s *Server) recipeFrom(st *store.Store, q *api.CreateRequest,
 	recipe *store.Recipe) (from *model, err error) {
 	base, err := s.models.find(q.From)
@@ -181,8 +180,7 @@ func (s *Server) recipeFrom(st *store.Store, q *api.CreateRequest,
 	return from, nil
 }
 
-// inherit adds the parameters that a model has and a request for another one made of it does not
-// name.
+// inherit adds the parameters of a base model that the request does not set.
 func inherit(parameters map[string]any, from store.Params) {
 	data, err := json.Marshal(from)
 	if err != nil {
@@ -280,7 +278,7 @@ func licenses(field any) (texts []string, err error) {
 	return texts, nil
 }
 
-// progress tells a client how far a change is, line by line, or how it ended.
+// progress reports to a client how far a change has come, a line each time, or only how it ended.
 type progress struct {
 	s        *Server
 	out      *stream
@@ -308,7 +306,7 @@ func (p *progress) report(news api.ProgressResponse) error {
 	return nil
 }
 
-// failed tells of an error by the last line, if there was one before.
+// failed returns err, after sending it as the last line if lines were sent before.
 func (p *progress) failed(ctx context.Context, err error) error {
 	if p.out.begun {
 		// the client may be gone
@@ -317,7 +315,7 @@ func (p *progress) failed(ctx context.Context, err error) error {
 	return err
 }
 
-// changedName checks the name of what a request makes or deletes, which a field of it holds.
+// changedName parses the name of the model that a request makes or deletes. Errors name the field.
 func changedName(field, ref string) (store.Name, error) {
 	if ref == "" {
 		return store.Name{}, failure.Wrong(field, "is missing: the name of a model")
@@ -356,8 +354,7 @@ func (s *Server) ollamaCopy(w http.ResponseWriter, r *http.Request, q *api.CopyR
 	return nil
 }
 
-// ollamaDelete answers DELETE /api/delete: it takes a name away, and files that no other name
-// needs.
+// ollamaDelete answers DELETE /api/delete: it removes a name, and files that no other name needs.
 func (s *Server) ollamaDelete(w http.ResponseWriter, _ *http.Request, q *api.DeleteRequest) error {
 	st, err := s.changing()
 	if err != nil {
@@ -384,8 +381,8 @@ func (s *Server) ollamaDelete(w http.ResponseWriter, _ *http.Request, q *api.Del
 	return nil
 }
 
-// ollamaPull answers POST /api/pull: a model that is here already is pulled; others would have the
-// server connect elsewhere.
+// ollamaPull answers POST /api/pull. A model that is here counts as pulled. Any other is refused: the
+// server would have to connect to another machine.
 func (s *Server) ollamaPull(w http.ResponseWriter, r *http.Request, q *api.PullRequest) error {
 	//lint:ignore SA1019 older clients send it
 	if _, err := s.models.find(cmp.Or(q.Model, q.Name)); err != nil {
@@ -398,8 +395,8 @@ func (s *Server) ollamaPull(w http.ResponseWriter, r *http.Request, q *api.PullR
 	return progress.say("success")
 }
 
-// ollamaTransfer answers POST /api/push, and /api/pull of what is not here, which would have the
-// server connect elsewhere.
+// ollamaTransfer refuses POST /api/push, and /api/pull of a model that is not here: the server would
+// have to connect to another machine.
 func (s *Server) ollamaTransfer(_ http.ResponseWriter, r *http.Request) error {
 	return failure.New(http.StatusNotImplemented, failure.KindUnsupported,
 		"%s is not served: this server has no registry, and connects to none; on its machine, "+

@@ -95,8 +95,9 @@ func decodeBase64(text string) ([]byte, error) {
 	return base64.RawStdEncoding.DecodeString(strings.TrimRight(forBase64.Replace(text), "="))
 }
 
-// blanksArePluses reports whether a form has made blanks of plus signs: there are none of these,
-// with the blanks the length is that of base64, and they do not stand where lines were joined.
+// blanksArePluses reports whether the blanks in base64 were plus signs, which HTML forms turn into
+// blanks: the text has no plus sign, its length is right only with the blanks, and they do not
+// stand where lines were joined.
 func blanksArePluses(text string) bool {
 	pieces := strings.Split(text, " ")
 	if len(pieces) == 1 || len(text)%4 != 0 || strings.ContainsAny(text, "+\r\n\t") {
@@ -110,8 +111,8 @@ func blanksArePluses(text string) bool {
 	return len(pieces) == 2
 }
 
-// isPicture looks at the first bytes of what may be a picture file, or a PDF. Whether it is a good
-// one, the engine finds.
+// isPicture reports whether data begins like a picture file or a PDF. Whether the file is whole, the
+// engine finds out.
 func isPicture(data []byte) bool {
 	if strings.HasPrefix(http.DetectContentType(data), "image/") || document.IsPDF(data) ||
 		sound.Is(data) {
@@ -121,8 +122,7 @@ func isPicture(data []byte) bool {
 		len(data) > 12 && string(data[4:8]) == "ftyp"
 }
 
-// bare returns the picture of an address that is no address, but base64 alone; nil if it is not
-// that.
+// bare returns the picture where an address is not one, but base64 without a header; else nil.
 func (p *pictureSource) bare(text, name, param string) *engine.Image {
 	if strings.Contains(text, "://") {
 		return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
 
-// tokenizeRequest is the body of POST /tokenize, in the words of llama-server or vLLM, which have
-// the same path. Bodies are told apart by their fields.
+// tokenizeRequest is the body of POST /tokenize in llama-server's or vLLM's form. Both have this path;
+// the fields tell which form it is.
 type tokenizeRequest struct {
 	Model string `json:"model"`
 	// Of llama-server.
@@ -104,7 +104,7 @@ func (l *lease) vllmTokens(tokens []engine.Token, texts bool) any {
 	return out
 }
 
-// byteList returns bytes as a text, or as a list of numbers where they are none.
+// byteList returns bytes as a text, or as a list of numbers where they are not valid UTF-8.
 func byteList(piece []byte) any {
 	if utf8.Valid(piece) {
 		return string(piece)

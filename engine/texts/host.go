@@ -24,7 +24,7 @@ type Host struct {
 	Thread  *compute.Thread
 	Queue   int           // most requests for embeddings that wait for others
 	Portion time.Duration // about how long a portion may take
-	// Open makes a context of the model; what it is for is said in errors.
+	// Open makes a context of the model. Its errors say, by what, which use it is for.
 	Open func(ctx context.Context, p llama.ContextParams, what string) (*llama.Context, error)
 }
 
@@ -40,8 +40,8 @@ type pace struct {
 	size   int
 }
 
-// portion is how many tokens to compute next: a power of two, since sizes change the last bits of a
-// result.
+// portion returns how many tokens to compute next, of most that are left. It is a power of two, so
+// that there are few sizes: they change the last bits of a result.
 func (p *pace) portion(most int) int {
 	n := 1
 	for 2*n <= min(p.size, most) {

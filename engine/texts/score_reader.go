@@ -10,9 +10,9 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/sampling"
 )
 
-// scoreReader reads texts for the logits after each of their tokens, in a context of its own: the
-// scheduler keeps the logits of last tokens alone. It remembers the last text, so that texts with
-// the same beginning, as the choices of an exam have it, are read once.
+// scoreReader computes the logits after each token of a text, in a context of its own, as the
+// scheduler keeps those of last tokens alone. It remembers the last text, so that the common
+// beginning of several, such as the choices of an exam question, is read once.
 type scoreReader struct {
 	host  *Host
 	lc    *llama.Context
@@ -49,7 +49,7 @@ func newScoreReader(ctx context.Context, host *Host) (*scoreReader, error) {
 	return s, nil
 }
 
-// run reads tokens and returns each with its probability after those before it. The first has none.
+// run returns each token with its probability after the tokens before it. The first has none.
 func (s *scoreReader) run(ctx context.Context, tokens []llama.Token,
 	top int) ([]sampling.TokenLogprob, error) {
 	out, from, err := s.begin(ctx, tokens, top)
@@ -78,8 +78,8 @@ func (s *scoreReader) run(ctx context.Context, tokens []llama.Token,
 	return out, nil
 }
 
-// begin takes over what is known of the beginning of tokens, and makes the context end where the
-// rest begins.
+// begin copies what is remembered of the beginning of tokens, and cuts the context where the rest
+// begins.
 func (s *scoreReader) begin(ctx context.Context, tokens []llama.Token,
 	top int) (out []sampling.TokenLogprob, from int, err error) {
 	thread, lm := s.host.Thread, s.host.Model
@@ -110,8 +110,7 @@ func (s *scoreReader) begin(ctx context.Context, tokens []llama.Token,
 	return []sampling.TokenLogprob{first}, 0, nil
 }
 
-// read computes n tokens from number from on, as a job of its own on the compute thread, and copies
-// their logits out.
+// read computes tokens[from:from+n] in one job on the compute thread, and copies their logits out.
 func (s *scoreReader) read(ctx context.Context, tokens []llama.Token, from, n int) error {
 	return s.host.Thread.Do(ctx, func() error {
 		start := time.Now()

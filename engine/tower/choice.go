@@ -28,12 +28,12 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision"
 )
 
-// rounds is how often each side computes about a block of a tower, in turns, to be compared. A
-// tower of hardly more blocks stays on the CPU: there is little to gain.
+// rounds is how many times CPU and device, in turns, compute about a block of the tower to be
+// compared. A tower of hardly more blocks stays on the CPU, as there is little to gain.
 const rounds = 5
 
-// deviceWinsBelow is the share of the CPU's time that the device must stay below, as a rule; in
-// every round but one it must be the faster at all. What is unclear stays on the CPU.
+// deviceWinsBelow is the share of the CPU's time that the device must stay below in the median of all
+// rounds. It must also be faster in every round but one. Else the tower stays on the CPU.
 const deviceWinsBelow = 0.95
 
 // rowsAgree is the least cosine of a row of the device's to the CPU's. Where both compute rightly,
@@ -146,11 +146,11 @@ func (c *choice) recall() (known bool) {
 	return true
 }
 
-// right tells whether the device computes what the CPU does.
+// right reports whether the device computes the same rows as the CPU.
 func (c *choice) right() bool { return c.cosine >= rowsAgree }
 
-// fault is what to say of a device that computes a tower wrongly. Drivers do: products of some
-// shapes come out wrong on them, without an error.
+// fault returns the error for a device that computes a tower wrongly. That happens: with some drivers
+// products of certain shapes come out wrong without an error.
 func (c *choice) fault() error {
 	return fmt.Errorf("%s computes it wrongly: a row of a test picture has a cosine of %.3f to "+
 		"the CPU's", c.device.Name, c.cosine)
@@ -165,7 +165,7 @@ func (c *choice) unfit(why error) error {
 	return nil
 }
 
-// faster tells whether the device is clearly the faster, and right.
+// faster reports whether the device is right and clearly faster.
 func (c *choice) faster() bool {
 	if !c.right() || len(c.rounds) < rounds {
 		return false

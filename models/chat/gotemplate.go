@@ -30,8 +30,8 @@ type goTemplate struct {
 	messages bool // it sees .Messages; else it is run for each exchange
 }
 
-// ParseGo reads a template as Ollama keeps them. What users wrote is as safe from being taken for
-// control tokens as in other templates.
+// ParseGo parses a template in Ollama's language. As in other templates, text from users is never
+// taken for control tokens.
 func ParseGo(source string, opts Options) (*Template, error) {
 	if len(source) > maxGoSource {
 		return nil, fmt.Errorf("chat template: %w: %d bytes", ErrLimit, len(source))
@@ -108,7 +108,7 @@ func branches(n syntax.Node) []*syntax.ListNode {
 	return nil
 }
 
-// watch has each turn of each loop counted.
+// watch makes each turn of each loop under list count its nodes.
 func watch(list *syntax.ListNode) {
 	if list == nil {
 		return
@@ -123,7 +123,7 @@ func watch(list *syntax.ListNode) {
 	}
 }
 
-// names tells f of the fields that a list of nodes mentions.
+// names calls f with the name of each field that a list of nodes mentions.
 func names(list *syntax.ListNode, f func(string)) {
 	if list == nil {
 		return
@@ -136,7 +136,7 @@ func names(list *syntax.ListNode, f func(string)) {
 	}
 }
 
-// fields tells f of the fields in a node's own pipeline.
+// fields calls f with the name of each field in a node's own pipeline.
 func fields(n syntax.Node, f func(string)) {
 	each := func(names []string) {
 		for _, name := range names {
@@ -242,14 +242,14 @@ func (r *goRun) bounded(s string) (string, error) {
 	return s, nil
 }
 
-// tooMuchText ends a run whose functions make too much.
+// tooMuchText returns the error of a run whose functions make too much text.
 func (r *goRun) tooMuchText() error {
 	r.stopped = fmt.Errorf("%w: functions make more than %d bytes", ErrLimit, maxGoText)
 	return r.stopped
 }
 
-// print is print or println. A short template can name one long text many times, so that the sum is
-// known before anything is made of it.
+// print implements print and println. A short template can name one long text many times, so the
+// length of the result is bounded before it is made.
 func (r *goRun) print(sprint func(...any) string, a []any) (string, error) {
 	n := 0
 	for _, v := range a {
@@ -264,14 +264,14 @@ func (r *goRun) print(sprint func(...any) string, a []any) (string, error) {
 // or is an argument's.
 var wideVerb = regexp.MustCompile(`%[^a-zA-Z%]*(\d{4}|\*)`)
 
-// What a verb of printf makes at most: maxVerb bytes by its width and precision, and verbFactor for
-// each byte of its argument in Go's syntax.
+// Bounds of what a verb of printf makes: maxVerb bytes by its width and precision, and verbFactor
+// bytes for each byte of its argument in Go's syntax.
 const (
 	maxVerb    = 2000
 	verbFactor = 8
 )
 
-// printf formats. As for print, a bound is known before anything is made.
+// printf implements printf. As for print, the length is bounded before the result is made.
 func (r *goRun) printf(format string, a ...any) (string, error) {
 	if wideVerb.MatchString(format) {
 		return "", errors.New("printf: a width or precision is 1000 or more, or an argument; give three digits at most")
@@ -310,7 +310,8 @@ func (r *goRun) funcs() template.FuncMap {
 	}
 }
 
-// slicePart is a part of a list. A text has no parts here: of it, a mark is seen.
+// slicePart returns a part of a list. It refuses texts: the template sees a mark in their place, which
+// has no parts.
 func slicePart(v any, at ...int) (any, error) {
 	list := reflect.ValueOf(v)
 	if list.Kind() != reflect.Slice {

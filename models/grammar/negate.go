@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// negate returns the complement of the union of alts. Where no grammar states it, it returns more
-// and notes so.
+// negate returns the complement of the union of alts. Where no grammar can express it, the result
+// admits more, which the converter records.
 func (c *converter) negate(at *node, alts []*spec) []*spec {
 	out := []*spec{newSpec()}
 	for _, s := range alts {
@@ -194,7 +194,7 @@ func (c *converter) not(n *node) *node {
 	return made
 }
 
-// conditions applies the keywords of n that speak of cases: not, if, and those of dependencies.
+// conditions applies the conditional keywords of n: not, if, and those of dependencies.
 func (c *converter) conditions(n *node, alts []*spec) []*spec {
 	parse := func(at *node) []*spec {
 		if at == nil {

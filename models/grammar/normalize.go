@@ -21,6 +21,7 @@ type Loose struct {
 	Why string
 }
 
+// String returns the place and the reason.
 func (l Loose) String() string { return l.At + ": " + l.Why }
 
 // loosen notes that what stands at n is left to the check of the answer.

@@ -2,7 +2,7 @@ package hf
 
 import "slices"
 
-// sides is a size in any of the shapes that image processors write; 0 is what it does not say.
+// sides is a size in any of the forms that image processors write. A field that is not given is 0.
 type sides struct{ Shortest, Longest, Height, Width int }
 
 // size reads a size: an object of edges or sides, a list of height and width, or one number, which

@@ -1,6 +1,6 @@
 package hf
 
-// llava reads what LLaVA says about taking the tower's output.
+// llava reads LLaVA's settings: which layers of the tower feed the projector, and which rows of them.
 func (o object) llava(v *Vision, class string) {
 	switch v.Act {
 	case "quick_gelu", "gelu", "silu":

@@ -12,9 +12,9 @@ import (
 // refuse the picture.
 const maxAspect = 200
 
-// smart lays out for Qwen2-VL, Qwen2.5-VL and Qwen3-VL: Qwen2VLImageProcessor of transformers 5.24.
-// The picture is stretched to sides that are multiples of factor, near its own size and shape, and
-// of least to most pixels.
+// smart is the layout of Qwen2-VL, Qwen2.5-VL and Qwen3-VL, after Qwen2VLImageProcessor of
+// transformers 5.24. A picture is stretched to sides that are multiples of factor, near its own size
+// and shape, of no fewer than least and no more than most pixels.
 type smart struct {
 	name          string
 	factor        int // pixels of a token's side
@@ -54,7 +54,7 @@ func newQwen2VL(f *gguf.File, opt Options) (Layout, error) {
 		before: "<|vision_start|>", after: "<|vision_end|>"})
 }
 
-// newQwen3VL is as newQwen2VL, for Qwen3-VL.
+// newQwen3VL makes the layout of Qwen3-VL, as newQwen2VL does.
 func newQwen3VL(f *gguf.File, opt Options) (Layout, error) {
 	return newSmart(f, opt, smart{name: "qwen3vl", least: 256 * 256, most: 4096 * 4096, frames: 1,
 		before: "<|vision_start|>", after: "<|vision_end|>"})
@@ -62,8 +62,8 @@ func newQwen3VL(f *gguf.File, opt Options) (Layout, error) {
 
 func (l *smart) Variable() bool { return true }
 
-// MaxTokens is that of the limit, unless files have limits so low that the shortest side, of one
-// token, or rounding up to the least size goes beyond.
+// MaxTokens returns the tokens of a picture at the limit of pixels. With a very low limit it is more:
+// a side has one token at least, and pictures are enlarged to the least size.
 func (l *smart) MaxTokens() int {
 	area := l.frames * l.factor * l.factor
 	least := float64(l.least)/float64(area) + 1

@@ -12,9 +12,10 @@ import (
 	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
 
-// Create gives a name to a manifest whose blobs are all in the store. With replace the name may
-// stand for another model before; without, that is ErrExists. The same manifest again is no change.
-// raw are the manifest's bytes, which are kept as they are, so that its digest stays.
+// Create gives a name to a manifest whose blobs are all in the store. The manifest's bytes, raw, are
+// stored unchanged, so that its digest stays the same. If the name stands for another model, it is
+// replaced with replace; else the error is ErrExists. Creating the same manifest again changes
+// nothing.
 func (t *Session) Create(name Name, raw []byte, replace bool) (*Model, error) {
 	if _, err := ParseName(name.String()); err != nil {
 		return nil, err
@@ -79,8 +80,8 @@ func (s *Store) refuseTwin(name Name) error {
 	return nil
 }
 
-// writeManifest puts a manifest in its place, all of it or nothing. Without replace, a file that is
-// there is fs.ErrExist, where the file system has hard links; elsewhere it is replaced.
+// writeManifest writes a manifest to path, whole or not at all. Without replace, an existing file is
+// the error fs.ErrExist; where the file system lacks hard links, it is replaced all the same.
 func (s *Store) writeManifest(path string, raw []byte, replace bool) (err error) {
 	temp := s.tempName()
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
@@ -108,7 +109,7 @@ func (s *Store) writeManifest(path string, raw []byte, replace bool) (err error)
 	return atomicfile.SyncFolder(s.dir("manifests"))
 }
 
-// place gives a complete file its name, in the place of another or not.
+// place gives a complete file its name. With replace it may replace another.
 func place(temp, path string, replace bool) error {
 	if !replace {
 		err := os.Link(temp, path)
@@ -123,8 +124,8 @@ func place(temp, path string, replace bool) error {
 	return os.Rename(temp, path)
 }
 
-// Copy gives a model another name. No file is copied unless the model is Ollama's, of which the
-// store then gets files of its own.
+// Copy gives a model another name. Files are copied only if the model is Ollama's, for the store to
+// have its own.
 func (s *Store) Copy(ctx context.Context, ref string, to Name, replace bool) (*Model, error) {
 	m, err := s.Find(ref)
 	if err != nil {
@@ -140,7 +141,8 @@ func (s *Store) Copy(ctx context.Context, ref string, to Name, replace bool) (*M
 	})
 }
 
-// inSession lets f bring a model in a session of its own. If f fails, nothing of it is left.
+// inSession runs f, which adds a model, in a session of its own. If f fails, nothing is left of the
+// model.
 func (s *Store) inSession(ctx context.Context, f func(*Session) (*Model, error)) (*Model, error) {
 	t, err := s.Begin(ctx)
 	if err != nil {
@@ -153,8 +155,8 @@ func (s *Store) inSession(ctx context.Context, f func(*Session) (*Model, error))
 	return made, t.Close()
 }
 
-// Adopt brings what the store lacks of a model of whatever store, and names it. The policy is not
-// looked at. progress may be nil.
+// Adopt copies the blobs that the store lacks of a model from any store, and gives the model a name.
+// It does not check the policy. progress may be nil.
 func (t *Session) Adopt(ctx context.Context, m *Model, to Name, replace bool,
 	progress func(int64)) (*Model, error) {
 	if m.Err != nil {
@@ -166,7 +168,7 @@ func (t *Session) Adopt(ctx context.Context, m *Model, to Name, replace bool,
 	return t.Create(to, m.raw, replace)
 }
 
-// adoptBlobs brings what the store lacks of a model's blobs.
+// adoptBlobs copies the blobs of a model that the store lacks.
 func (t *Session) adoptBlobs(ctx context.Context, m *Model, progress func(int64)) error {
 	if err := t.Room(m.Manifest.Blobs()); err != nil {
 		return err
@@ -194,8 +196,7 @@ type Removed struct {
 	Deferred bool
 }
 
-// Delete takes a name away, and the files that no other name needs. Ollama's models are not
-// touched.
+// Delete removes a name, and the files that no other name needs. Ollama's models are never removed.
 func (s *Store) Delete(name Name) (Removed, error) {
 	m := readModel(s.manifestPath(name), name, SourceStore, s.root)
 	if errors.Is(m.Err, fs.ErrNotExist) {

@@ -37,15 +37,14 @@ type Unusable struct {
 	Err     error  // what was found, wrapped in ErrUnusable
 }
 
-// growing is how long a file that cannot be used is thought to be still being written, after its
-// last change.
+// growing is how long after its last change an unusable file counts as still being written.
 const growing = 3 * time.Second
 
 // Folder lists a folder once; see [FolderReader.Read].
 func Folder(dir string) (*FolderList, error) { return NewFolderReader(dir).Read() }
 
-// FolderReader lists one folder again and again, and remembers what it found in files that have not
-// changed since. Its methods may be called from several goroutines.
+// FolderReader lists one folder repeatedly, and reads only files that have changed since the last
+// time. Its methods may be called from several goroutines.
 type FolderReader struct {
 	dir string
 
@@ -156,7 +155,7 @@ func groupParts(entries []os.DirEntry) (groups []*partGroup) {
 	return groups
 }
 
-// probe looks into a file, or remembers.
+// probe returns what a file holds, from memory if it has not changed.
 func (r *FolderReader) probe(path string, group *partGroup) probed {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -220,7 +219,7 @@ func probeGGUF(path string, info os.FileInfo) (g ggufFile, err error) {
 	return g, nil
 }
 
-// whatElse says what a file is that has the name of a GGUF file and is none.
+// whatElse returns an error that says what a file is which is named like a GGUF file and is none.
 func whatElse(path string, otherwise error) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -245,7 +244,7 @@ func whatElse(path string, otherwise error) error {
 	return otherwise
 }
 
-// linkFault words why a file of the folder cannot be reached.
+// linkFault returns the error for a file of the folder that cannot be reached.
 func linkFault(path string, err error) error {
 	target, linkErr := os.Readlink(path)
 	switch {
@@ -284,8 +283,8 @@ func (r *FolderReader) unusable(path string, group *partGroup, err error) Unusab
 	return u
 }
 
-// reasonOf words an error of a file without the folder, which clients of a server need not know,
-// and without names of packages and calls.
+// reasonOf returns the text of a file's error for clients of a server: without the folder's path, and
+// without names of packages and calls.
 func reasonOf(err error, file string) string {
 	var path *fs.PathError
 	text := err.Error()

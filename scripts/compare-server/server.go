@@ -36,11 +36,11 @@ type server struct {
 	err   error         // how it ended; set before ended is closed
 }
 
-// startServer returns when the server has loaded the model. It is ended when ctx ends, by stop, or
-// with this process.
+// startServer starts a server and returns once it has loaded the model. The server ends when ctx ends,
+// with stop, or with this process.
 func startServer(ctx context.Context, o options, p program) (*server, error) {
-	// No proxy that the environment names, and a connection for each request: llama-server closes
-	// idle ones when it likes, now and then just as a request is on its way.
+	// Requests go through no proxy, and each has a connection of its own: llama-server closes idle
+	// ones at any moment, sometimes just as a request is on its way.
 	s := &server{o: o, program: p,
 		http: http.Client{Transport: &http.Transport{DisableCompression: true,
 			DisableKeepAlives: true}}}
@@ -102,7 +102,7 @@ func freePort() (*net.TCPAddr, error) {
 	return l.Addr().(*net.TCPAddr), l.Close()
 }
 
-// wait returns when the server says that it is ready.
+// wait returns once the server reports that it is ready.
 func (s *server) wait(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()

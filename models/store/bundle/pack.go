@@ -21,9 +21,8 @@ const (
 	maxWindow   = 8 << 20  // bytes that unpacking may take for its window
 )
 
-// pack compresses a file, and holds it to its digest, into scratch if that saves a tenth of it, by
-// the looks of a few samples and then in truth. It returns "" where it does not: weights of four
-// bits hardly get smaller.
+// pack compresses a file into scratch, and compares it with its digest. It returns "" where that would
+// not save a tenth, by a few samples or in the end: weights of four bits hardly get smaller.
 func pack(ctx context.Context, path string, want store.Digest,
 	scratch string) (packed string, size int64, err error) {
 	f, err := os.Open(path)
@@ -112,7 +111,7 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// contextReader ends with the context.
+// contextReader is a reader that fails once its context is done.
 type contextReader struct {
 	ctx context.Context
 	r   io.Reader

@@ -54,14 +54,14 @@ func (w *volumeWriter) next() (err error) {
 	return nil
 }
 
-// closeFile makes a file durable.
+// closeFile syncs the file to the disk and closes it.
 func (w *volumeWriter) closeFile() error {
 	err := errors.Join(w.f.Sync(), w.f.Close())
 	w.f = nil
 	return err
 }
 
-// abort gives up; the folder scratch is removed by its owner.
+// abort closes the file that is open. The owner of the folder scratch removes what was written.
 func (w *volumeWriter) abort() {
 	if w.f != nil {
 		w.f.Close()

@@ -15,6 +15,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
+// Help lists the commands of a conversation.
 const Help = `/image PATH   show a picture with the next message
 /save FILE    keep the conversation, pictures included, in a file
 /load FILE    go on with a conversation from a file

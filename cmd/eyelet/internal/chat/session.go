@@ -17,7 +17,7 @@ import (
 	"github.com/eyelet-engine/eyelet/models/vision/boxes"
 )
 
-// Session is an open model with the streams to talk over.
+// Session is an open model with the streams that questions come from and answers go to.
 type Session struct {
 	Context context.Context
 	cmd     *cobra.Command
@@ -32,8 +32,8 @@ type Session struct {
 	trace   *tracer
 }
 
-// Open loads the model that the flags name, or the built-in one, and shows progress if that takes
-// long.
+// Open loads the model that the flags name, or the built-in one without such a flag. It shows
+// progress if that takes long.
 func Open(cmd *cobra.Command, o *Options) (*Session, error) {
 	s := &Session{Context: cmd.Context(), cmd: cmd, o: o, stdin: cmd.InOrStdin(),
 		Stdout: cmd.OutOrStdout(), Stderr: cmd.ErrOrStderr()}
@@ -79,7 +79,7 @@ func Open(cmd *cobra.Command, o *Options) (*Session, error) {
 	return s, nil
 }
 
-// close ends the session; counters come last, on stderr.
+// close ends the session, and last prints the counters on stderr.
 func (s *Session) close() error {
 	var err error
 	if s.o.stats {
@@ -90,7 +90,7 @@ func (s *Session) close() error {
 	return errors.Join(err, s.engine.Close(), s.trace.close())
 }
 
-// CloseInto closes the session, and tells of a failure where there was none before.
+// CloseInto closes the session, and stores its error in err unless an earlier one is there.
 func (s *Session) CloseInto(err *error) {
 	if e := s.close(); *err == nil {
 		*err = e
@@ -114,12 +114,12 @@ type answer struct {
 	result engine.Result
 }
 
-// errWrite marks an answer that could not be written, which no other answer will be either.
+// errWrite marks an answer that could not be written. The answers after it would fail alike.
 var errWrite = errors.New("writing the answer")
 
-// ask sends a request and writes the text to out as it comes. The answer so far is returned with an
-// error too. Models begin an answer with the space that separates words; it is left out, except of
-// what continues raw text.
+// ask sends a request, writes the answer's text to out as it comes, and returns the whole answer.
+// With an error it returns the answer so far. The space that models begin an answer with is left
+// out, unless the answer continues raw text.
 func (s *Session) ask(ctx context.Context, request engine.Request, out io.Writer) (answer, error) {
 	var a answer
 	var text strings.Builder
@@ -153,8 +153,8 @@ func (s *Session) ask(ctx context.Context, request engine.Request, out io.Writer
 	return a, nil
 }
 
-// keepBudget makes a request's budget that of its new pictures, with which it is kept: they cost
-// the same when the conversation goes on without it.
+// keepBudget moves a request's budget of image tokens to its new pictures. There it stays: the
+// pictures cost the same in later requests of the conversation, which may name no budget.
 func keepBudget(request engine.Request) {
 	if n := len(request.Messages); n > 0 {
 		for _, c := range request.Messages[n-1].Content {
@@ -193,7 +193,7 @@ func (s *Session) report(images []string, question string, a answer) report {
 	return r
 }
 
-// wait begins to watch something that may take long.
+// wait shows progress while something takes long.
 func (s *Session) wait(what string) *cli.Progress {
 	return cli.StartProgress(s.Stderr, what, s.o.Quiet || s.o.JSON || s.barred)
 }

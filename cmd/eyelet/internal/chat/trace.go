@@ -12,7 +12,7 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/sched"
 )
 
-// tracer writes what becomes of requests, a JSON object a line.
+// tracer writes a trace of requests: each moment of one is a JSON object on a line of its own.
 type tracer struct {
 	mu      sync.Mutex
 	out     io.Writer
@@ -30,7 +30,8 @@ type traceLine struct {
 	TookMS  float64   `json:"took_ms"`
 }
 
-// openTrace returns nil where no trace is wanted.
+// openTrace opens the file of a trace, where "-" is stderr. Without a path it returns nil, for no
+// trace.
 func openTrace(path string, stderr io.Writer) (*tracer, error) {
 	switch path {
 	case "":
@@ -45,8 +46,8 @@ func openTrace(path string, stderr io.Writer) (*tracer, error) {
 	return &tracer{out: f, file: f}, nil
 }
 
-// begin returns a function that notes moments of a request, and one that writes them. Notes are
-// kept until then: the scheduler must not wait for a file.
+// begin returns two functions for a request: note keeps a moment of it in memory, and write writes
+// all moments at its end. The scheduler calls note, and must not wait for a file.
 func (t *tracer) begin() (note func(sched.Moment), write func()) {
 	if t == nil {
 		return nil, func() {}
@@ -77,7 +78,7 @@ func (t *tracer) begin() (note func(sched.Moment), write func()) {
 	}
 }
 
-// close returns what went wrong while writing.
+// close closes the file and returns the first error of writing it.
 func (t *tracer) close() error {
 	if t == nil {
 		return nil

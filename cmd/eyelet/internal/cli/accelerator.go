@@ -50,6 +50,7 @@ func AcceleratorCounters() *Accelerated {
 	return a
 }
 
+// String returns the counters as one line for people.
 func (a *Accelerated) String() string {
 	return fmt.Sprintf("%d operations on %d rows in %v, %.0f GFLOP/s; %d products declined; %s held",
 		a.Operations, a.Rows, time.Duration(a.Seconds*float64(time.Second)).Round(time.Millisecond),

@@ -53,6 +53,7 @@ type UsageError struct {
 	Command string // whose help to point to, as "eyelet run"; "" for none
 }
 
+// Error returns the mistake, and names the help of the command.
 func (e *UsageError) Error() string {
 	if e.Command == "" {
 		return e.Err.Error()
@@ -60,6 +61,7 @@ func (e *UsageError) Error() string {
 	return fmt.Sprintf("%v; see %q", e.Err, e.Command+" --help")
 }
 
+// Unwrap returns Err.
 func (e *UsageError) Unwrap() error { return e.Err }
 
 // Usagef makes a [UsageError].
@@ -73,7 +75,10 @@ type InputError struct {
 	Remedy string // what the user can do, "" for what [remedyFor] knows
 }
 
+// Error returns the message of Err.
 func (e *InputError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
 func (e *InputError) Unwrap() error { return e.Err }
 
 // Inputf makes an [InputError].
@@ -87,7 +92,10 @@ type CommonError struct {
 	Code int
 }
 
+// Error returns the message of Err.
 func (e *CommonError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
 func (e *CommonError) Unwrap() error { return e.Err }
 
 // CommonCode is the exit code of several errors, given those of all of them: the one that they

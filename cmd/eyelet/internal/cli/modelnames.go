@@ -17,8 +17,8 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store"
 )
 
-// BuiltinNames are those of the model inside the program, where the store has no model of that
-// name.
+// BuiltinNames are the names of the model inside the program. A model of the store with one of them
+// comes first.
 var BuiltinNames = []string{"builtin", builtin.Name}
 
 // OpenStore opens the user's store.
@@ -57,7 +57,7 @@ func FindAnyModel(ref string) (*store.Resolved, error) {
 	return nil, NoModel(ref)
 }
 
-// NoModel says that a name is neither a model's nor a file's.
+// NoModel returns the error for a name that is neither a model's nor a file's.
 func NoModel(ref string) error {
 	return &InputError{Err: fmt.Errorf("there is no model %q and no file of that name", ref),
 		Remedy: `"eyelet list" shows the models`}
@@ -125,8 +125,7 @@ func CompleteModels(*cobra.Command, []string, string) ([]string, cobra.ShellComp
 	return names, cobra.ShellCompDirectiveDefault
 }
 
-// RefuseDrawing is why a model that draws cannot be used where one that answers is wanted; nil for
-// the others.
+// RefuseDrawing returns an error for a model that draws, for commands that want one that answers.
 func RefuseDrawing(r *store.Resolved) error {
 	if r == nil || r.Kind() != store.KindDraw {
 		return nil
@@ -138,8 +137,8 @@ func onlyDraws(model string) error {
 	return fmt.Errorf(`%w: %s draws pictures and answers no questions; "eyelet draw --model %s TEXT" draws`, store.ErrKind, model, model)
 }
 
-// refuseWeights says what to do with a file or folder of safetensors, which "eyelet run" does not
-// compute. It leaves all else to others.
+// refuseWeights returns an error for a file or folder of safetensors, which "eyelet run" does not
+// compute; it says what to do. All else passes.
 func refuseWeights(path string) error {
 	info, err := os.Stat(path)
 	if err != nil || strings.EqualFold(filepath.Ext(path), ".gguf") {

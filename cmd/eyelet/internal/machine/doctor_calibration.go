@@ -8,7 +8,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 )
 
-// CalibratedType is what the accelerator's choices for weights of a type rest on.
+// CalibratedType holds the measurements by which the accelerator chooses for weights of a type.
 type CalibratedType struct {
 	Type string    `json:"type"`
 	When time.Time `json:"when"`
@@ -20,7 +20,7 @@ type CalibratedType struct {
 	Choices []CalibratedChoice `json:"choices"`
 }
 
-// CalibratedChoice is who computes products of a number of rows and more.
+// CalibratedChoice says what computes products of this number of rows and more.
 type CalibratedChoice struct {
 	Rows int    `json:"rows"`
 	Path string `json:"path"` // "ggml", or one of the accelerator's
@@ -30,11 +30,11 @@ type CalibratedChoice struct {
 	Repacked float64 `json:"repacked"` // of ggml over weights in its own layout, 0 if it has none
 }
 
-// commonTypes are measured where nothing was yet.
+// commonTypes are the types that are measured where nothing has been measured yet.
 var commonTypes = []ggml.Type{ggml.F16, ggml.Q8_0, ggml.Q4_0, ggml.Q4_K, ggml.Q6_K}
 
-// checkCalibration tells what the accelerator's choices rest on, after measuring them anew if that
-// was asked for.
+// checkCalibration reports the measurements by which the accelerator chooses. With --calibrate it
+// takes them anew first.
 func (d *Diagnosis) checkCalibration() {
 	if !ggml.AcceleratorState().Loaded {
 		return
@@ -106,7 +106,7 @@ func calibrationText(m ggml.Calibrated, now time.Time) string {
 	return text
 }
 
-// ageText is a duration in the largest unit that it fills.
+// ageText writes a duration in the largest unit that it fills.
 func ageText(d time.Duration) string {
 	switch {
 	case d < time.Minute:

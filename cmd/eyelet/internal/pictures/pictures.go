@@ -62,7 +62,7 @@ func ReadFile(ctx context.Context, path string) (*engine.Image, error) {
 	return picture, err
 }
 
-// ReadSound reads a sound from a file, and decodes it for the error.
+// ReadSound reads a sound from a file, and decodes it to make sure that it is whole.
 func ReadSound(ctx context.Context, path string) (*engine.Image, error) {
 	s, err := imageFile(path)
 	if err != nil {
@@ -75,7 +75,7 @@ func ReadSound(ctx context.Context, path string) (*engine.Image, error) {
 	return s, checkSound(ctx, s)
 }
 
-// checkSound decodes a sound for the error.
+// checkSound decodes a sound, and returns the error of that alone.
 func checkSound(ctx context.Context, s *engine.Image) error {
 	_, err := sound.Decode(ctx, s.Data, sound.Options{})
 	switch {
@@ -117,8 +117,9 @@ func imageFile(path string) (*engine.Image, error) {
 // splitRemedy is what to do about a PDF file that is too large.
 const splitRemedy = "split it into files of fewer pages, as with qpdf --split-pages=20 IN.pdf OUT.pdf"
 
-// Check decodes a picture for the error, or draws a page small. Of a picture that takes long to
-// decode, it reads the header alone: what else is wrong, who decodes it will say.
+// Check returns what is wrong with a picture. It decodes the picture, or draws a page at a small size.
+// If decoding would take long it reads the header alone, and leaves other faults to the decoding
+// that follows.
 func Check(ctx context.Context, picture *engine.Image) error {
 	if picture.IsSound() {
 		return checkSound(ctx, picture)
@@ -139,7 +140,7 @@ func Check(ctx context.Context, picture *engine.Image) error {
 	return pictureError(picture, err)
 }
 
-// pictureError is what is wrong with a picture, with its name and what to do about it.
+// pictureError adds to an error the picture's name and what to do about it.
 func pictureError(picture *engine.Image, err error) error {
 	name, pdf := picture.Name, document.IsPDF(picture.Data)
 	remedy := ""

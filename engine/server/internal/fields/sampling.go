@@ -18,7 +18,7 @@ type Sampling struct {
 	PresencePenalty  *Fraction           `json:"presence_penalty"`
 	Seed             *Whole              `json:"seed"`
 	LogitBias        map[string]Fraction `json:"logit_bias"`
-	// Not of OpenAI, whose clients send them all the same.
+	// These are no fields of OpenAI's, but clients of its API send them all the same.
 	TopK          *Whole    `json:"top_k"`
 	MinP          *Fraction `json:"min_p"`
 	RepeatPenalty *Fraction `json:"repeat_penalty"`
@@ -53,8 +53,8 @@ func numbersOf(s *engine.Sampling, q *Sampling) []number {
 	}
 }
 
-// Apply makes the choices part of a request, over what the model recommends. Errors name the field
-// that is out of its bounds.
+// Apply sets the request's sampling to these fields, and where one is missing to what the model
+// recommends. Errors name the field that is out of its bounds.
 func (c *Sampling) Apply(r *engine.Request, p store.Params) error {
 	if err := c.ImageTokens.Apply(r); err != nil {
 		return err
@@ -129,8 +129,8 @@ func outside(name, what string, x float64, b bounds) error {
 		decimal(b.most))
 }
 
-// decimal spells x as people do: 1048576 and no 1.048576e+06, unless it has more digits than
-// anybody counts.
+// decimal writes x without an exponent, as 1048576 and not 1.048576e+06, unless it would have too
+// many digits to be read.
 func decimal(x float64) string {
 	if math.Abs(x) >= 1e15 {
 		return strconv.FormatFloat(x, 'g', -1, 64)

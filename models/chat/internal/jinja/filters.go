@@ -82,7 +82,7 @@ func init() {
 	}
 }
 
-// ofText is a filter of the string that a value makes.
+// ofText makes a filter of a function on strings: it gets the string form of the value.
 func ofText(f func(Text) Text) filter {
 	return filter{takes(""), func(c call, v Value) Value { return f(c.in.soft(v)) }}
 }
@@ -92,7 +92,7 @@ func with[V, A any](f func(c call, v V, a A) Value, a A) func(call, V) Value {
 	return func(c call, v V) Value { return f(c, v, a) }
 }
 
-// unrepeatable refuses what gives another result each time.
+// unrepeatable returns a filter that fails, in place of one whose result differs from run to run.
 func unrepeatable(name string) func(call, Value) Value {
 	return func(c call, _ Value) Value {
 		c.in.fail("%s is refused: a prompt must be the same each time", name)
@@ -144,7 +144,7 @@ func filterAbs(c call, v Value) Value {
 	return c.in.positive(v)
 }
 
-// filterAttr is an attribute and never an item.
+// filterAttr implements attr, which finds attributes alone and no items.
 func filterAttr(c call, v Value) Value {
 	name := c.text(0, "").String()
 	if d, ok := v.(*Dict); ok && d.ns {

@@ -18,6 +18,7 @@ type Error struct {
 // Fault begins the message of an error that is the interpreter's own fault.
 const Fault = "internal fault of the template interpreter"
 
+// Error returns the message, after the line if that is known.
 func (e *Error) Error() string {
 	if e.Line == 0 {
 		return e.Msg
@@ -25,6 +26,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("line %d: %s", e.Line, e.Msg)
 }
 
+// Unwrap returns Cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
 // Options bound a run and give it its surroundings.

@@ -34,7 +34,7 @@ func filterLast(c call, v Value) Value {
 	return Undefined{"last item of an empty sequence"}
 }
 
-// reversible fails for what Python's reversed does not take.
+// reversible fails the template for a value that Python's reversed does not accept.
 func (in *interp) reversible(v Value) {
 	switch x := v.(type) {
 	case Text, *List, Undefined:
@@ -63,8 +63,8 @@ func filterReverse(c call, v Value) Value {
 	return c.in.each("reverse_iterator", items, nil)
 }
 
-// each is an iterator over items, through f where that is not nil; f says whether there is an
-// element.
+// each returns an iterator over items. Where f is not nil, it maps each item, and leaves out those for
+// which it returns false.
 func (in *interp) each(typ string, items []Value, f func(Value) (Value, bool)) *iterator {
 	i := 0
 	return &iterator{typ: typ, next: func() (Value, bool) {
@@ -83,7 +83,7 @@ func (in *interp) each(typ string, items []Value, f func(Value) (Value, bool)) *
 	}}
 }
 
-// lazily is an iterator that is made when it is first asked for an element, as a Python generator
+// lazily returns an iterator that calls make when its first element is wanted: a Python generator, too,
 // runs nothing before.
 func (in *interp) lazily(make func() *iterator) *iterator {
 	var it *iterator
@@ -95,8 +95,8 @@ func (in *interp) lazily(make func() *iterator) *iterator {
 	}}
 }
 
-// path follows an attribute path such as function.name or 0.text; absent, if it is not nil, takes
-// the place of each step that leads nowhere.
+// path returns what an attribute path such as function.name or 0.text leads to in v. A step that leads
+// nowhere gives absent, if that is not nil.
 func (in *interp) path(v Value, path, absent Value) Value {
 	t, ok := path.(Text)
 	if !ok {
