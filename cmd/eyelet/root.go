@@ -31,8 +31,8 @@ Exit codes:
     4  projector and model do not fit, or the model cannot do what was asked
     5  memory, context or disk is too small
   130  interrupted (Ctrl-C or SIGTERM)
-Where the same is done with many pictures, it is the code that those which failed
-have in common, else 3.
+A command that works on many pictures ends with the code that all failures share,
+or with 3 if they differ.
 
 Sizes: 4G and 4GiB are 4 x 1024^3 bytes, 4GB are 4 x 1000^3.
 

@@ -30,15 +30,15 @@ brings its projector, system prompt and parameters ("eyelet list" shows them all
 
   eyelet run llava:7b --image photo.jpg "What is in the picture?"
 
-Documents show their pages, PDF and TIFF files all of them (--pages 3-5, or
-doc.pdf#3-5), animations the first frame. Of videos some frames are taken, evenly
-spread, if ffmpeg is installed; --frames, --fps, --from and --to say which, and the
-model is told when each is seen.
+A PDF or TIFF file is shown with all its pages, or with those that --pages 3-5 or
+doc.pdf#3-5 names; an animation with its first frame. A video is shown as some
+frames, evenly spread, or as --frames, --fps, --from and --to say, and the model
+is told the time of each. Videos need ffmpeg.
 
-With --image DIR, the same is asked about every picture in a folder, and --jsonl
-gets an answer a line. With --jsonl, each page of a document is asked about too.
-The same command goes on with an interrupted run, and asks again about pictures
-that could not be answered: in the end there is one line for each picture.
+With --image DIR and --jsonl FILE, the question is asked about every picture in a
+folder, and FILE gets a line for each answer. With --jsonl, each page of a document
+gets an answer of its own, too. The same command continues an interrupted run, and
+asks again about pictures that failed, until there is one line for each picture.
 
 In a conversation, /image PATH shows a picture, /save and /load keep a
 conversation with its pictures in a file, /clear starts afresh, /help lists all.

@@ -13,20 +13,20 @@ import (
 	"github.com/eyelet-engine/eyelet/models/store/bundle"
 )
 
-const exportLong = `Writes models into one file, to be carried to a machine without a network and
-brought in there by "eyelet import". Every file is compared with its SHA-256 on the
-way out and on the way in.
+const exportLong = `Writes models into one file, a bundle, to carry to a machine without a network, where
+"eyelet import" brings them into the store. Every file is compared with its SHA-256
+when it is written and when it is imported.
 
-With --with-eyelet the bundle carries the program too, with all its libraries, so
-that a Linux machine of this architecture with nothing installed needs no more than
+With --with-eyelet the bundle carries the program too, with all its libraries. A
+Linux machine of this architecture, with nothing installed, then needs no more than
 
   tar xf models.eyb && eyelet-bundle/eyelet run NAME
 
 With --volume-size it becomes NAME.001, NAME.002 … for small media.
 
 With --sign the bundle is signed with a key that "eyelet store key" or minisign
-made. A bundle with the program then gets NAME.minisig beside it: check that with
-minisign before you unpack and start what came on a disk.`
+made. If it carries the program, the signature lies beside it as NAME.minisig: check
+that with minisign before you unpack the bundle and start the program.`
 
 // exportOptions are the flags of export.
 type exportOptions struct {

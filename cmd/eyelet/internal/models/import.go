@@ -27,13 +27,14 @@ const importLong = `Brings models into the store. What SOURCE can be:
   lmstudio:PUBLISHER/MODEL[/FILE.gguf]
                         a model of LM Studio's folder
 
-Files are copied and hashed in one go; other programs' folders stay as they are.
-An import that was interrupted leaves a whole store and can be repeated; that of a
-bundle goes on where it stopped.
+Files are copied; the folders of other programs stay as they are. An interrupted
+import leaves the store as it was, and can be repeated; that of a bundle continues
+where it stopped.
 
-A bundle comes in whole or not at all. With --verify-key it must be signed by that
-key. An operator can demand that of all bundles in policy.json in the store's folder,
-or in /etc/eyelet/policy.json: {"require_signature": true, "trusted_keys": ["RW…"]}.`
+A bundle is imported as a whole or not at all. With --verify-key it must be signed by
+that key. An operator can demand this of all bundles, in policy.json in the store's
+folder or in /etc/eyelet/policy.json:
+{"require_signature": true, "trusted_keys": ["RW…"]}`
 
 // importOptions are the flags of import.
 type importOptions struct {

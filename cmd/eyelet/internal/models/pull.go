@@ -14,10 +14,10 @@ import (
 )
 
 const siteLong = `
-Nothing is contacted but the host that the command names: no public registry is
-assumed, proxies of the environment are not used, and where a server sends us to
-another host, --allow-host has to allow that. Users and passwords of registries are
-those of docker's configuration (DOCKER_CONFIG, or ~/.docker/config.json).`
+Only the host that the command names is contacted: there is no default registry, proxy
+settings of the environment are ignored, and a redirection to another host is followed
+only if --allow-host names it. User names and passwords for registries come from
+docker's configuration (DOCKER_CONFIG, or ~/.docker/config.json).`
 
 // siteOptions are the flags of push and pull.
 type siteOptions struct {
@@ -47,7 +47,7 @@ func NewPullCommand() *cobra.Command {
 from a mirror: a store that a web server offers, or a folder, such as that of another
 machine's store or of an unpacked bundle (eyelet-bundle/models).
 
-Files are checked while they come. After an interruption, the same command goes on
+Files are checked as they arrive. After an interruption, the same command continues
 where it stopped.
 ` + siteLong,
 		Example: `  eyelet pull registry.site:5000/models/llava:7b

@@ -16,9 +16,10 @@ func NewPushCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "push [flags] NAME [REFERENCE]",
 		Short: "Give a model to a registry or mirror of this site",
-		Long: `Gives a model of the store to an OCI registry, as HOST/PATH:TAG, or copies it into
-a folder that is a mirror: other machines pull from it by --from, when it is shared
-or served by any web server. What is there already is not sent again.
+		Long: `Sends a model of the store to an OCI registry, as HOST/PATH:TAG, or copies it into a
+folder that serves as a mirror. Other machines pull from a mirror with --from, once
+the folder is shared or any web server serves it. Files that are there are not sent
+again.
 ` + siteLong,
 		Example: `  eyelet push llava:7b registry.site:5000/models/llava:7b
   eyelet push llava:7b --to /srv/www/eyelet`,

@@ -14,8 +14,8 @@ func NewRmCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rm NAME...",
 		Short: "Remove models from the store",
-		Long: `Takes names away, and the files that no other name needs. A model that is
-running goes on. Ollama's models are never removed.`,
+		Long: `Removes names from the store, and the files that no other name needs. Programs that
+are using the model can go on. Ollama's models are never removed.`,
 		Example:           `  eyelet rm llava:7b`,
 		Args:              someArgs("NAME"),
 		ValidArgsFunction: cli.CompleteModels,
@@ -50,8 +50,8 @@ func NewCpCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cp NAME NEW",
 		Short: "Give a model another name",
-		Long: `Gives a model another name. The files are shared, so that costs no space; of a
-model of Ollama's, the store gets files of its own.`,
+		Long: `Gives a model another name. Both share the files, so the second takes no space.
+A model of Ollama's is copied into the store.`,
 		Example: `  eyelet cp llava:7b team/llava
   eyelet cp sha256:0f3a9c21 llava:tested`,
 		Args:              cli.ExactArgs("NAME", "NEW"),

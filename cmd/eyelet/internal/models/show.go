@@ -22,20 +22,20 @@ import (
 	"github.com/eyelet-engine/eyelet/models/quantize"
 )
 
-const showLong = `Shows what is in a GGUF file, a language model or a vision projector: metadata,
-how much is stored in which format, and with --tensors each tensor. Of a model
-that is split over several files, give any. Of a model of the store, give its
-name: then its manifest is shown too.
+const showLong = `Shows what is in a GGUF file, which may be a language model or a vision projector:
+its metadata, how much is stored in which format, and with --tensors each tensor.
+For a model that is split over several files, give any of them. For a model of the
+store, give its name; its manifest is shown, too.
 
-A file that "eyelet run" would refuse is shown all the same, and then refused with
-the reason, and so is an importance matrix that "eyelet quantize" would refuse.
+A model that "eyelet run" would refuse, or an importance matrix that "eyelet quantize"
+would refuse, is shown first; then the command fails with the reason.
 
-Of a model only the metadata is read, so it is quick on files of any size. Long values are
-cut to the width of the terminal; --json prints all of them in full, and --license
-the texts of the licences that came with a model of the store.
+Only metadata is read, so this is quick with files of any size. Long values are cut to
+the width of the terminal; --json prints them in full. --license prints the texts of
+the licences that came with a model of the store.
 
-With --picture, the tower is run instead, to say how many tokens a picture takes and
-how long it is encoded, as the model's family has it and within smaller bounds of
+With --picture, the model's tower encodes a picture instead, to tell how many tokens
+it takes and how long that lasts: by default, and under smaller bounds of
 --image-tokens.`
 
 const showExample = `  eyelet show llava.gguf

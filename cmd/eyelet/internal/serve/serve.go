@@ -30,16 +30,17 @@ import (
 // defaultListen is where Ollama's clients look.
 const defaultListen = "127.0.0.1:11434"
 
-const serveLong = `Serve answers programs over HTTP, as Ollama does: they need another address at most.
+const serveLong = `Serve answers programs over HTTP as Ollama does. Programs that talk to Ollama work
+unchanged, at most with another address.
 
-It serves the models of the store, those of Ollama's (OLLAMA_MODELS) in place, those
-of --models-dir, and one that --model and --mmproj name; "eyelet list" shows the
-first two. Models are loaded when they are asked for, and unloaded when nobody has
-asked for a while.
+It serves the models of the store, Ollama's models (OLLAMA_MODELS) where they lie, the
+files in --models-dir, and the model that --model and --mmproj name. "eyelet list"
+shows the first two. A model is loaded when a request names it, and unloaded when it
+has not been used for a while.
 
-Without --listen it answers this machine alone. No connection is made to another
-machine but those of --rpc. To serve others, give --listen, and API keys ("eyelet
-serve key") with TLS.
+Without --listen, only programs on this machine are answered. To serve others, give
+--listen, and API keys ("eyelet serve key") with TLS. The server itself connects to no
+other machine, except those that --rpc names.
 
 Ollama's environment is understood: OLLAMA_HOST, OLLAMA_MODELS, OLLAMA_KEEP_ALIVE,
 OLLAMA_NUM_PARALLEL, OLLAMA_MAX_QUEUE, OLLAMA_MAX_LOADED_MODELS, OLLAMA_ORIGINS,
