@@ -10,6 +10,7 @@ import (
 const advisedResults = "../../docs/bench-quants/results.json"
 
 func TestAdviseNamesACombination(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	o := eyelet(t, "advise", advisedResults, "--memory", "4GB", "--wish", "small", "--json")
 	var a bench.Advice

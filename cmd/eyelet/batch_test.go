@@ -74,6 +74,7 @@ func TestABatchOfAFolder(t *testing.T) {
 
 // Linux takes any bytes for a name, and what a batch remembers is JSON.
 func TestNamesThatJSONCannotHold(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := t.TempDir()
 	for _, name := range []string{"a bad\xff.png", "a bad\xfe.png", "b new\nline.png",
@@ -170,6 +171,7 @@ func TestABatchInOpenAIsFormat(t *testing.T) {
 }
 
 func TestLinesOfOurOwnAndLists(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := t.TempDir()
 	writeFile(t, dir+"/a.png", readFile(t, orange))
@@ -290,6 +292,7 @@ func TestABatchWhoseItemsAreAllTooLong(t *testing.T) {
 }
 
 func TestWrongBatches(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := t.TempDir()
 	writeFile(t, dir+"/a.png", readFile(t, orange))

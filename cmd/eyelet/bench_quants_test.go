@@ -84,6 +84,7 @@ func countOf(t *testing.T, dir string) string {
 }
 
 func TestBenchQuantsSaysWhatIsWrong(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := t.TempDir()
 	short := writeFile(t, filepath.Join(dir, "short.txt"), "too short")
@@ -154,6 +155,7 @@ func TestBenchQuantsKeepsWhatThereIsWhenInterrupted(t *testing.T) {
 }
 
 func TestBenchSaysWhatItTakes(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	out := t.TempDir()
 	for _, c := range []struct {
@@ -175,6 +177,7 @@ func TestBenchSaysWhatItTakes(t *testing.T) {
 
 // A default is said once.
 func TestTheDefaultOfLayersIsSaidOnce(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	if o := eyelet(t, "run", "--help"); strings.Contains(o.stdout,
 		"(default: all) (default all)") || !strings.Contains(o.stdout, "(default all)") {

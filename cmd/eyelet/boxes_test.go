@@ -12,6 +12,7 @@ import (
 )
 
 func TestRunDrawsWhatTheAnswerLocates(t *testing.T) {
+	skipWithoutConcurrency(t)
 	if testing.Short() {
 		t.Skip("a command a process, and slow under the race detector")
 	}

@@ -11,6 +11,7 @@ import (
 const hfFolders = "../../models/convert/testdata"
 
 func TestConvertWritesAModelThatRuns(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "llava.gguf")
 	o := eyelet(t, "convert", filepath.Join(hfFolders, "llava15"), "-o", out, "--type", "q8_0",
@@ -43,6 +44,7 @@ func TestConvertWritesAModelThatRuns(t *testing.T) {
 }
 
 func TestConvertSaysWhatIsWrong(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out.gguf")

@@ -151,6 +151,7 @@ func TestPagesThatAreNotThereAreNoAnswers(t *testing.T) {
 
 // What is said of videos is checked and refused where it would change nothing.
 func TestFlagsOfVideosAreNotIgnored(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	var film bytes.Buffer
 	frame := image.NewPaletted(image.Rect(0, 0, 8, 8), color.Palette{color.White, color.Black})
@@ -179,6 +180,7 @@ func TestFlagsOfVideosAreNotIgnored(t *testing.T) {
 
 // A model that gives every picture the same number of tokens says that bounds change nothing.
 func TestABudgetWithoutEffectIsTold(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	o := eyelet(t, "run", "--image", orange, "--image-tokens", "8", background)
 	if o.code != 0 || !strings.Contains(o.stderr, "--image-tokens has no effect") ||
@@ -190,6 +192,7 @@ func TestABudgetWithoutEffectIsTold(t *testing.T) {
 // What is wrong with a PDF file has a remedy that mends PDF files, and commands for single pictures
 // say what it is.
 func TestPDFFilesHaveRemediesOfTheirOwn(t *testing.T) {
+	skipWithoutConcurrency(t)
 	if testing.Short() {
 		t.Skip("a command a process, and slow under the race detector")
 	}

@@ -143,6 +143,7 @@ func TestDrawSaysWhatIsWrong(t *testing.T) {
 }
 
 func TestDrawWithoutAProgramSaysWhatToDo(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	env, _ := drawer(t, "")
 	env = append(env, "PATH="+t.TempDir())
@@ -161,6 +162,7 @@ func TestDrawWithoutAProgramSaysWhatToDo(t *testing.T) {
 }
 
 func TestModelsThatDrawAreShownAndRefused(t *testing.T) {
+	skipWithoutConcurrency(t)
 	if testing.Short() {
 		t.Skip("a command a process, and slow under the race detector")
 	}

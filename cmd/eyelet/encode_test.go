@@ -47,6 +47,7 @@ func readNpy(t *testing.T, path, shape string) []float32 {
 }
 
 func TestEncodeWritesTheRowsOfTheTower(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "rows.npy")
 	picture := filepath.Join(demo, "orange-circle.png")
@@ -91,6 +92,7 @@ func TestEncodeWritesTheRowsOfTheTower(t *testing.T) {
 }
 
 func TestEncodeOfSeveralPicturesNumbersTheFiles(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := t.TempDir()
 	in := invocation{
@@ -124,6 +126,7 @@ func TestEncodeOfSeveralPicturesNumbersTheFiles(t *testing.T) {
 }
 
 func TestEncodeRunsTheBuiltInTowerByDefault(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	o := eyelet(t, "encode", "--backend", "plain", "--json",
 		filepath.Join(demo, "orange-circle.png"))
@@ -136,6 +139,7 @@ func TestEncodeRunsTheBuiltInTowerByDefault(t *testing.T) {
 }
 
 func TestMistakesWithEncodeAndBenchAreExplained(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := t.TempDir()
 	picture := filepath.Join(demo, "black-star.png")

@@ -10,6 +10,7 @@ import (
 )
 
 func TestEvalPrintsScores(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "said.jsonl")
 	o := eyelet(t, "eval", "--count", "10", "--seed", "3", "--answers", out)
@@ -30,6 +31,7 @@ func TestEvalPrintsScores(t *testing.T) {
 }
 
 func TestEvalSaysWhatIsWrong(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := t.TempDir()
 	broken := writeFile(t, filepath.Join(dir, "broken.jsonl"),
@@ -50,6 +52,7 @@ func TestEvalSaysWhatIsWrong(t *testing.T) {
 var setFolder = filepath.Join("..", "..", "engine", "bench", "sets", "testdata")
 
 func TestEvalScoresAPublicSetAndComparesRuns(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "a.jsonl")
 	args := []string{"eval", "--set", filepath.Join(setFolder, "ocrbench"), "-o", out}
@@ -81,6 +84,7 @@ func TestEvalScoresAPublicSetAndComparesRuns(t *testing.T) {
 }
 
 func TestEvalSaysWhatIsWrongWithASet(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	mustRefuse(t, "eval", []refusal{
 		{[]string{"--layout", "textvqa"}, 2, []string{"want --set"}},

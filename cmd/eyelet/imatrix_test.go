@@ -8,6 +8,7 @@ import (
 )
 
 func TestImatrixFeedsQuantize(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := t.TempDir()
 	out, model := filepath.Join(dir, "imatrix.gguf"), filepath.Join(dir, "q2.gguf")
@@ -29,6 +30,7 @@ func TestImatrixFeedsQuantize(t *testing.T) {
 }
 
 func TestImatrixOfATowerFeedsQuantize(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := t.TempDir()
 	out, tower := filepath.Join(dir, "imatrix.gguf"), filepath.Join(dir, "q2.gguf")
@@ -64,6 +66,7 @@ func TestImatrixOfATowerFeedsQuantize(t *testing.T) {
 }
 
 func TestImatrixSaysWhatIsWrong(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := t.TempDir()
 	out := filepath.Join(dir, "imatrix.gguf")

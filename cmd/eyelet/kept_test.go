@@ -46,6 +46,7 @@ func TestASessionGoesOnInAnotherProcessWithoutEncodingAgain(t *testing.T) {
 }
 
 func TestASessionOfALongNameInAnyScript(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := t.TempDir()
 	name := strings.Repeat("写", 33)
@@ -124,6 +125,7 @@ func TestASessionOnAFullDiskSaysWhatIsKept(t *testing.T) {
 }
 
 func TestSessionsThatCannotBe(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := t.TempDir()
 	inState(t, dir, "--session", "../x", background).mustFail(t, 2, "slash")

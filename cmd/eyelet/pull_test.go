@@ -8,6 +8,7 @@ import (
 )
 
 func TestMirrorsOfASite(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	a, dir := newMachine(t), t.TempDir()
 	a.must(t, "import", seedModel, "--mmproj", seedProjector, "--name", "team/seed:q8")
@@ -29,6 +30,7 @@ func TestMirrorsOfASite(t *testing.T) {
 }
 
 func TestMistakesWithRegistriesAreExplained(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	m := newMachine(t)
 	server := httptest.NewServer(http.NotFoundHandler())

@@ -144,6 +144,7 @@ func TestQuantizeSaysWhatIsWrong(t *testing.T) {
 }
 
 func TestRulesThatContradictEachOtherAreWarnedOf(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	o := eyelet(t, "quantize", seedModel, "--dry-run", "--type", "q4_k", "--allow-requantize",
 		"--leave-output-tensor", "--tensor-type", "attn=q8_0", "--tensor", "attn_v=q5_0")
@@ -161,6 +162,7 @@ func TestRulesThatContradictEachOtherAreWarnedOf(t *testing.T) {
 
 // TestRulesOfAFileAndKeysCountForProjectors, as for language models.
 func TestRulesOfAFileAndKeysCountForProjectors(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir := t.TempDir()
 	rules := writeFile(t, filepath.Join(dir, "rules.txt"), "attn_v=q8_0\nattn_k=q5_0\n")

@@ -129,6 +129,7 @@ func TestRunTakesSeveralPictures(t *testing.T) {
 }
 
 func TestDrawsRepeatWithTheirSeed(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	ask := func(args ...string) (r wholeReport) {
 		t.Helper()
@@ -154,6 +155,7 @@ func TestDrawsRepeatWithTheirSeed(t *testing.T) {
 }
 
 func TestAnswersFollowSchemaAndGrammar(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	const schema = `{"type":"object","properties":{"color":{"enum":["cyan","red"]},"count":{"type":"integer"}},"required":["color","count"]}`
 	dir := t.TempDir()
@@ -184,6 +186,7 @@ func TestAnswersFollowSchemaAndGrammar(t *testing.T) {
 // A system prompt is part of the conversation, raw text is all there is of it: the prompts differ
 // in length accordingly.
 func TestSystemPromptAndRawText(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	tokens := func(args ...string) int {
 		t.Helper()
@@ -199,6 +202,7 @@ func TestSystemPromptAndRawText(t *testing.T) {
 }
 
 func TestVerboseLogsAndQuietDoesNot(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	o := eyelet(t, "run", "-v", "--image", orange, background)
 	if o.code != 0 || o.stdout != "cyan\n" || !strings.Contains(o.stderr, "level=") ||
@@ -228,6 +232,7 @@ func TestDemoIsRight(t *testing.T) {
 }
 
 func TestRunNeedsNoEnvironment(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	temp := t.TempDir()
 	blocked := writeFile(t, filepath.Join(t.TempDir(), "file"), "")
@@ -249,6 +254,7 @@ func TestRunNeedsNoEnvironment(t *testing.T) {
 }
 
 func TestNowhereToExtractIsExplained(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	blocked := writeFile(t, filepath.Join(t.TempDir(), "file"), "")
 	in := invocation{args: []string{"run", "Q?"}, env: []string{"TMPDIR=" + blocked,

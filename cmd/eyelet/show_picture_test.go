@@ -31,6 +31,7 @@ func familyFiles(t *testing.T, name string) (model, projector string) {
 }
 
 func TestShowSaysWhatAPictureCosts(t *testing.T) {
+	skipWithoutConcurrency(t)
 	star := filepath.Join(demo, "black-star.png")
 	for name, fewest := range map[string]int{"qwen2-5-vl": 2, "smolvlm": 2, "internvl3": 1} {
 		model, projector := familyFiles(t, name)

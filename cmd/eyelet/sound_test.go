@@ -8,6 +8,7 @@ import (
 )
 
 func TestSoundsNeedAModelThatHears(t *testing.T) {
+	skipWithoutConcurrency(t)
 	const sounds = "../../kernels/sound/testdata/"
 	text := filepath.Join(t.TempDir(), "notes.txt")
 	if err := os.WriteFile(text, []byte("no sound"), 0o600); err != nil {
