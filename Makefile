@@ -53,10 +53,11 @@ test-go: ## the tests of the packages, those against llama.cpp's own programs in
 	@scripts/accel
 	$(env) && EYELET_PEERS=require scripts/test-go $(PKG)
 ifeq ($(PKG),$(everything))
-	$(env) && go test -tags=nodynamic,netgo,osusergo,nojpegturbo ./cgo/jpeg ./kernels/imaging # as built where libjpeg-turbo is absent
+	$(env) && go test -vet=off -tags=nodynamic,netgo,osusergo,nojpegturbo ./cgo/jpeg ./kernels/imaging # as built where libjpeg-turbo is absent
 endif
 
 test-race: accel ## the tests of the packages with concurrency, under the race detector
+	$(env) && go test -vet=off -run '^TestDecodersAreKeptCompiled$$' ./kernels/imaging/document # in minutes, by programs with the race detector
 	$(env) && GORACE="atexit_sleep_ms=0 $$GORACE" go run ./scripts/tested "$${EYELET_TESTED:-build/tested}" \
 		go test -race -short -vet=off $$(go list $(race_packages) | grep -v '/$(not_raced)$$')
 
