@@ -183,9 +183,10 @@ static void pack_tile(const slab *s, int64_t t, int64_t piece, int64_t pieces) {
   const int64_t panel = piece / s->depth * s->depth, row = tile_start(s, t);
   const int r = tile_start(s, t + 1) - row;
   char *tile = tile_at(s, t, panel, least(s->depth, s->pieces - panel));
-  s->kernels->pack_rows(s->g->type, tile + (piece - panel) * r * s->shape.row,
-                        s->g->x + (s->first + row) * s->g->x_stride + piece * s->shape.depth,
-                        s->g->x_stride, r, pieces);
+  (s->few ? s->few->pack_rows : s->kernels->pack_rows)(
+      s->g->type, tile + (piece - panel) * r * s->shape.row,
+      s->g->x + (s->first + row) * s->g->x_stride + piece * s->shape.depth, s->g->x_stride, r,
+      pieces);
 }
 
 // A panel with fewer than 16 columns is multiplied aside.

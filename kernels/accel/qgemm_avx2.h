@@ -68,6 +68,9 @@ void qgemm_avx2_pack_interleaved(int type, char *panel, const char *const groups
                                  int64_t pieces);
 void qgemm_avx2_pack_rows(int type, char *tile, const float *x, size_t stride, int r,
                           int64_t pieces);
+// Packs tiles of types with blocks of 256 weights with steps of 8 bytes instead of 4.
+void qgemm_avx2_pack_eights(int type, char *tile, const float *x, size_t stride, int r,
+                            int64_t pieces);
 
 // Packs weights of 8 bits with sign as qgemm_bytes without offsets, 128 higher.
 void qgemm_avx2_pack_signed(int type, char *panel, const char *const *rows, int64_t first,

@@ -109,9 +109,21 @@ INLINE six_bits take_six(__m256i first, __m256i second, __m256i rest) {
                                         and(_mm256_srli_epi32(second, 2), 48))}};
 }
 
+INLINE __m256 minus(__m256 v) { return _mm256_sub_ps(_mm256_setzero_ps(), v); }
+
+// What scales and offsets are multiplied by, of the latter with the other sign.
 INLINE void put_d_and_e(char *to, __m256 d, __m256 e) {
   _mm256_store_ps((float *)to, d);
-  _mm256_store_ps((float *)(to + 64), _mm256_sub_ps(_mm256_setzero_ps(), e));
+  _mm256_store_ps((float *)(to + 64), e);
+}
+
+// Both stand as two numbers of 16 bits in the first 4 bytes of each of 8 columns.
+INLINE void take_d_and_e(__m256i v, __m256 *d, __m256 *e) {
+  const __m256i halves = _mm256_permute4x64_epi64(
+      _mm256_packus_epi32(_mm256_and_si256(v, _mm256_set1_epi32(0xffff)), _mm256_srli_epi32(v, 16)),
+      0xd8);
+  *d = _mm256_cvtph_ps(_mm256_castsi256_si128(halves));
+  *e = minus(_mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1)));
 }
 
 // Puts what comes behind the steps of a piece of a panel (qgemm_supers32) for 8 rows of Q4_K or
@@ -126,12 +138,17 @@ INLINE void put_scales_k(char *to, const char *const *rows, size_t at) {
 #pragma GCC unroll 4
   for (int s = 0; s < 4; s++)
     store(to + 64 * (8 + s), both(n.offsets[s / 2], s % 2 * 2));
-  const __m256i halves = _mm256_permute4x64_epi64(
-      _mm256_packus_epi32(_mm256_and_si256(v[0], _mm256_set1_epi32(0xffff)),
-                          _mm256_srli_epi32(v[0], 16)),
-      0xd8);
-  put_d_and_e(to + 12 * 64, _mm256_cvtph_ps(_mm256_castsi256_si128(halves)),
-              _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1)));
+  __m256 d, e;
+  take_d_and_e(v[0], &d, &e);
+  put_d_and_e(to + 12 * 64, d, e);
+}
+
+// Of 4 bytes of each column, bytes j and j + 1 with their signs, shifted up and negated, as 16
+// bits.
+INLINE __m256i minus_signed(__m256i v, int j, int shift) {
+  return _mm256_sub_epi16(
+      _mm256_setzero_si256(),
+      _mm256_srai_epi16(_mm256_slli_epi16(both(v, j), 8), 8 - shift));
 }
 
 // The same (qgemm_supers16) for 8 rows whose 16 scales of 8 bits with sign stand in columns, and
@@ -142,11 +159,8 @@ INLINE void put_signed_scales(char *to, const __m256i scales[4], int shift, __m2
     store(to + 64 * s,
           _mm256_srai_epi16(_mm256_slli_epi16(twice(scales[s / 4], s % 4), 8), 8));
 #pragma GCC unroll 8
-  for (int s = 0; s < 8; s++) {
-    const __m256i offset = _mm256_srai_epi16(
-        _mm256_slli_epi16(both(scales[s / 2], s % 2 * 2), 8), 8 - shift);
-    store(to + 64 * (16 + s), _mm256_sub_epi16(_mm256_setzero_si256(), offset));
-  }
+  for (int s = 0; s < 8; s++)
+    store(to + 64 * (16 + s), minus_signed(scales[s / 2], s % 2 * 2, shift));
   put_d_and_e(to + 24 * 64, d, _mm256_setzero_ps());
 }
 

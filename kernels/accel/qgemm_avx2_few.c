@@ -3,7 +3,7 @@
 
 #ifdef QGEMM_X86
 enum { by_dots = false };
-#include "qgemm_avx2_few.h"
+#include "qgemm_avx2_eights.h"
 
 INLINE void multiply_q4_0(const qgemm_weights *w, const char *tile, int tiles, int r,
                           int64_t pieces, float *y, size_t stride) {
@@ -104,5 +104,13 @@ static int most(int type, bool interleaved) {
   }
 }
 
-const qgemm_few qgemm_avx2_few = {most_rows, few_tiles, most, qgemm_few_slots, multiply};
+static void pack_rows(int type, char *tile, const float *x, size_t stride, int r, int64_t pieces) {
+  if (type == qgemm_q4_k || type == qgemm_q6_k)
+    qgemm_avx2_pack_eights(type, tile, x, stride, r, pieces);
+  else
+    qgemm_avx2_pack_rows(type, tile, x, stride, r, pieces);
+}
+
+const qgemm_few qgemm_avx2_few = {most_rows, few_tiles, most,
+                                  qgemm_few_slots, pack_rows, multiply};
 #endif

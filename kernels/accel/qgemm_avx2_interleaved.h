@@ -47,28 +47,42 @@ INLINE __m256i bytes_as_integers(const uint8_t *p) {
   return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
 }
 
-// Puts what comes behind the steps of a piece of a panel (qgemm_supers32) for one group.
-INLINE void put_scales_interleaved(char *to, const char *from) {
-  _Alignas(32) uint8_t scales[8][8], offsets[8][8];
+// The scales and offsets of 8 rows: of 8 times 32 weights, those of the first 4 rows and of the
+// others.
+INLINE six_bits take_six_interleaved(const char *from) {
   __m256i v[3];
 #pragma GCC unroll 3
   for (int i = 0; i < 3; i++)
     v[i] = load(from + integers_at + 32 * i);
-  const six_bits n = take_six(third(v, 0), third(v, 1), third(v, 2));
+  return take_six(third(v, 0), third(v, 1), third(v, 2));
+}
+
+// Of 8 rows, a byte of each and above it another one, as 16 bits.
+INLINE __m256i two_integers(const uint8_t *low, const uint8_t *high) {
+  return _mm256_or_si256(bytes_as_integers(low), _mm256_slli_epi32(bytes_as_integers(high), 16));
+}
+
+// What both are multiplied by (take_d_and_e).
+INLINE void take_d_and_e_interleaved(const char *from, __m256 *d, __m256 *e) {
+  *d = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from));
+  *e = minus(_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(from + 16))));
+}
+
+// Puts what comes behind the steps of a piece of a panel (qgemm_supers32) for one group.
+INLINE void put_scales_interleaved(char *to, const char *from) {
+  _Alignas(32) uint8_t scales[8][8], offsets[8][8];
+  const six_bits n = take_six_interleaved(from);
   put_eights(scales, n.scales);
   put_eights(offsets, n.offsets);
 #pragma GCC unroll 8
-  for (int s = 0; s < 8; s++) {
-    const __m256i scale = bytes_as_integers(scales[s]);
-    store(to + 64 * s, _mm256_or_si256(scale, _mm256_slli_epi32(scale, 16)));
-  }
+  for (int s = 0; s < 8; s++)
+    store(to + 64 * s, two_integers(scales[s], scales[s]));
 #pragma GCC unroll 4
   for (int s = 0; s < 4; s++)
-    store(to + 64 * (8 + s),
-          _mm256_or_si256(bytes_as_integers(offsets[2 * s]),
-                          _mm256_slli_epi32(bytes_as_integers(offsets[2 * s + 1]), 16)));
-  put_d_and_e(to + 12 * 64, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)from)),
-              _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(from + 16))));
+    store(to + 64 * (8 + s), two_integers(offsets[2 * s], offsets[2 * s + 1]));
+  __m256 d, e;
+  take_d_and_e_interleaved(from, &d, &e);
+  put_d_and_e(to + 12 * 64, d, e);
 }
 
 #endif

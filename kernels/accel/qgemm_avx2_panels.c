@@ -212,7 +212,7 @@ INLINE void pack_q2_k(char *to, const char *const *rows, size_t at) {
 #pragma GCC unroll 8
   for (int i = 0; i < 8; i++)
     store(to + 64 * (16 + i), both(and(_mm256_srli_epi32(scales[i / 2], 4), 15), i % 2 * 2));
-  put_d_and_e(to + 24 * 64, floats(rows, at + 80), floats(rows, at + 82));
+  put_d_and_e(to + 24 * 64, floats(rows, at + 80), minus(floats(rows, at + 82)));
 }
 
 // ---- types ----

@@ -34,22 +34,22 @@ INLINE __m256i round8(const float *x, float by) {
   return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), _mm256_set1_ps(by)));
 }
 
-// Puts 8 steps of a row where they belong.
-INLINE void scatter(char *to, __m256i v, int r) {
-  _Alignas(32) int32_t steps[8];
-  _mm256_store_si256((__m256i *)steps, v);
+// Puts the steps of 32 bytes of a row where they belong, of which a step has so many.
+INLINE void scatter(char *to, __m256i v, int r, int bytes) {
+  _Alignas(32) char all[32];
+  _mm256_store_si256((__m256i *)all, v);
 #pragma GCC unroll 8
-  for (int s = 0; s < 8; s++)
-    memcpy(to + 4 * s * r, steps + s, 4);
+  for (int at = 0; at < 32; at += bytes)
+    memcpy(to + at * r, all + at, bytes);
 }
 
 // Rounds 32 numbers to 8 bits, and returns the sums of each four, in order.
-INLINE __m256i round32(char *to, const float *x, float by, int r) {
+INLINE __m256i round32(char *to, const float *x, float by, int r, int bytes) {
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7); // packing works in halves
   const __m256i low = _mm256_packs_epi32(round8(x, by), round8(x + 8, by)),
                 high = _mm256_packs_epi32(round8(x + 16, by), round8(x + 24, by));
   const __m256i q = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
-  scatter(to, q, r);
+  scatter(to, q, r, bytes);
   return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), q), _mm256_set1_epi16(1));
 }
 
@@ -70,7 +70,7 @@ INLINE void pack_blocks(int center, char *tile, const float *x, size_t stride, i
       float by, scale;
       int32_t sum[2];
       qgemm_scale(largest(x + i * stride, 32), limit_bytes, &by, &scale);
-      halves(round32(tile + 4 * i, x + i * stride, by, r), sum);
+      halves(round32(tile + 4 * i, x + i * stride, by, r, 4), sum);
       const float total = scale * (sum[0] + sum[1]);
       const int32_t start = -center * (sum[0] + sum[1]);
       memcpy(tile + 32 * r + 4 * i, &scale, 4);
@@ -98,21 +98,22 @@ AVX2 static void pack_shorts(char *tile, const float *x, size_t stride, int r, i
         const float *from = x + i * stride + 16 * h;
         const __m256i q = _mm256_permute4x64_epi64(
             _mm256_packs_epi32(round8(from, by), round8(from + 8, by)), 0xd8);
-        scatter(tile + 32 * r * h + 4 * i, _mm256_shuffle_epi8(q, order), r);
+        scatter(tile + 32 * r * h + 4 * i, _mm256_shuffle_epi8(q, order), r, 4);
       }
       memcpy(tile + 64 * r + 4 * i, &scale, 4);
     }
 }
 
-AVX2 static void pack_supers(int subs, char *tile, const float *x, size_t stride, int r,
-                             int64_t pieces) {
+INLINE void pack_supers(int bytes, int subs, char *tile, const float *x, size_t stride, int r,
+                        int64_t pieces) {
   for (int64_t p = 0; p < pieces; p++, x += 256, tile += (256 + 2 * subs + 4) * r)
     for (int i = 0; i < r; i++) {
       float by, scale;
       int32_t sum[16];
       qgemm_scale(largest(x + i * stride, 256), limit_bytes, &by, &scale);
       for (int g = 0; g < 8; g++)
-        halves(round32(tile + 32 * r * g + 4 * i, x + i * stride + 32 * g, by, r), sum + 2 * g);
+        halves(round32(tile + 32 * r * g + bytes * i, x + i * stride + 32 * g, by, r, bytes),
+               sum + 2 * g);
       for (int s = 0; s < subs; s += 2) {
         const int of = 16 / subs, first = s * of, second = first + of;
         const int16_t two[2] = {sum[first] + (of > 1 ? sum[first + 1] : 0),
@@ -123,13 +124,30 @@ AVX2 static void pack_supers(int subs, char *tile, const float *x, size_t stride
     }
 }
 
+#define PACK_SUPERS(NAME, BYTES, SUBS)                                                         \
+  AVX2 static void NAME(char *tile, const float *x, size_t stride, int r, int64_t pieces) {    \
+    pack_supers(BYTES, SUBS, tile, x, stride, r, pieces);                                      \
+  }
+PACK_SUPERS(pack_fours_of_16, 4, 16)
+PACK_SUPERS(pack_fours_of_32, 4, 8)
+PACK_SUPERS(pack_eights_of_16, 8, 16)
+PACK_SUPERS(pack_eights_of_32, 8, 8)
+
 void qgemm_avx2_pack_rows(int type, char *tile, const float *x, size_t stride, int r,
                           int64_t pieces) {
   switch (qgemm_layout_of(type)) {
   case qgemm_bytes: pack_bytes(tile, x, stride, r, pieces); break;
   case qgemm_shorts: pack_shorts(tile, x, stride, r, pieces); break;
-  case qgemm_supers16: pack_supers(16, tile, x, stride, r, pieces); break;
-  case qgemm_supers32: pack_supers(8, tile, x, stride, r, pieces); break;
+  case qgemm_supers16: pack_fours_of_16(tile, x, stride, r, pieces); break;
+  case qgemm_supers32: pack_fours_of_32(tile, x, stride, r, pieces); break;
   }
+}
+
+void qgemm_avx2_pack_eights(int type, char *tile, const float *x, size_t stride, int r,
+                            int64_t pieces) {
+  if (qgemm_layout_of(type) == qgemm_supers16)
+    pack_eights_of_16(tile, x, stride, r, pieces);
+  else
+    pack_eights_of_32(tile, x, stride, r, pieces);
 }
 #endif

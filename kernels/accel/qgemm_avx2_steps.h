@@ -9,9 +9,20 @@ enum { most_rows = 6 }; // of a tile
 
 // What a step does. The sums of 6 rows and 16 columns take 12 registers of 16, and the other four
 // are all used too: compilers, which know that integers may be added up in any order, mix rows and
-// run out of registers, so steps are in assembly. The last two kinds are AVX-VNNI's (vpdpbusd,
-// vpdpwssd), which multiply and add up in 32 bits: of bytes 4 at a time, of numbers of 16 bits 2.
-typedef enum { bytes_first, bytes_next, pairs_first, pairs_next, dots, pair_dots } kind;
+// run out of registers, so steps are in assembly. Bytes are multiplied 4 or 8 of a row at a time,
+// numbers of 16 bits 2. The last three kinds are AVX-VNNI's (vpdpbusd, vpdpwssd), which multiply
+// and add up in 32 bits.
+typedef enum {
+  bytes_first,
+  bytes_next,
+  eights_first,
+  eights_next,
+  pairs_first,
+  pairs_next,
+  dots,
+  eight_dots,
+  pair_dots
+} kind;
 
 // How instructions of AVX-VNNI are encoded. With QGEMM_EVEX they are those that AVX-512 VNNI has
 // for the same vectors, on which their speed can be measured.
@@ -21,44 +32,35 @@ typedef enum { bytes_first, bytes_next, pairs_first, pairs_next, dots, pair_dots
 #define ENCODED "%{vex%} "
 #endif
 
+// The steps that set sums, that add to them, and that do so in one instruction.
+#define FIRST_STEP(BROADCAST, MULTIPLY, OF)                                                        \
+  __asm__ volatile(BROADCAST " %4, %1\n\t" MULTIPLY " %1, %2, %0\n\t" MULTIPLY " %1, %3, %1"       \
+                   : "=&x"(sum[0]), "=&x"(sum[1])                                                  \
+                   : "x"(w0), "x"(w1), "m"(*(const OF *)x))
+#define NEXT_STEP(BROADCAST, MULTIPLY, ADD, OF)                                                    \
+  __asm__ volatile(BROADCAST " %6, %2\n\t" MULTIPLY " %2, %4, %3\n\t" MULTIPLY " %2, %5, %2\n\t" ADD \
+                             " %3, %0, %0\n\t" ADD " %2, %1, %1"                                    \
+                   : "+x"(sum[0]), "+x"(sum[1]), "=&x"(a), "=&x"(b)                                \
+                   : "x"(w0), "x"(w1), "m"(*(const OF *)x))
+#define DOT_STEP(BROADCAST, DOT, OF)                                                               \
+  __asm__ volatile(BROADCAST " %5, %2\n\t" ENCODED DOT " %2, %3, %0\n\t" ENCODED DOT               \
+                             " %2, %4, %1"                                                         \
+                   : "+x"(sum[0]), "+x"(sum[1]), "=&x"(a)                                          \
+                   : "x"(w0), "x"(w1), "m"(*(const OF *)x))
+
 // The step of a row.
 INLINE void multiply_row(kind k, const char *x, __m256i w0, __m256i w1, __m256i sum[2]) {
   __m256i a, b;
   switch (k) {
-  case bytes_first:
-    __asm__ volatile("vpbroadcastd %4, %1\n\tvpmaddubsw %1, %2, %0\n\tvpmaddubsw %1, %3, %1"
-                     : "=&x"(sum[0]), "=&x"(sum[1])
-                     : "x"(w0), "x"(w1), "m"(*(const int32_t *)x));
-    break;
-  case pairs_first:
-    __asm__ volatile("vpbroadcastd %4, %1\n\tvpmaddwd %1, %2, %0\n\tvpmaddwd %1, %3, %1"
-                     : "=&x"(sum[0]), "=&x"(sum[1])
-                     : "x"(w0), "x"(w1), "m"(*(const int32_t *)x));
-    break;
-  case bytes_next:
-    __asm__ volatile("vpbroadcastd %6, %2\n\tvpmaddubsw %2, %4, %3\n\tvpmaddubsw %2, %5, "
-                     "%2\n\tvpaddw %3, %0, %0\n\tvpaddw %2, %1, %1"
-                     : "+x"(sum[0]), "+x"(sum[1]), "=&x"(a), "=&x"(b)
-                     : "x"(w0), "x"(w1), "m"(*(const int32_t *)x));
-    break;
-  case pairs_next:
-    __asm__ volatile("vpbroadcastd %6, %2\n\tvpmaddwd %2, %4, %3\n\tvpmaddwd %2, %5, %2\n\tvpaddd "
-                     "%3, %0, %0\n\tvpaddd %2, %1, %1"
-                     : "+x"(sum[0]), "+x"(sum[1]), "=&x"(a), "=&x"(b)
-                     : "x"(w0), "x"(w1), "m"(*(const int32_t *)x));
-    break;
-  case dots:
-    __asm__ volatile("vpbroadcastd %5, %2\n\t" ENCODED "vpdpbusd %2, %3, %0\n\t" ENCODED
-                     "vpdpbusd %2, %4, %1"
-                     : "+x"(sum[0]), "+x"(sum[1]), "=&x"(a)
-                     : "x"(w0), "x"(w1), "m"(*(const int32_t *)x));
-    break;
-  case pair_dots:
-    __asm__ volatile("vpbroadcastd %5, %2\n\t" ENCODED "vpdpwssd %2, %3, %0\n\t" ENCODED
-                     "vpdpwssd %2, %4, %1"
-                     : "+x"(sum[0]), "+x"(sum[1]), "=&x"(a)
-                     : "x"(w0), "x"(w1), "m"(*(const int32_t *)x));
-    break;
+  case bytes_first: FIRST_STEP("vpbroadcastd", "vpmaddubsw", int32_t); break;
+  case bytes_next: NEXT_STEP("vpbroadcastd", "vpmaddubsw", "vpaddw", int32_t); break;
+  case eights_first: FIRST_STEP("vpbroadcastq", "vpmaddubsw", int64_t); break;
+  case eights_next: NEXT_STEP("vpbroadcastq", "vpmaddubsw", "vpaddw", int64_t); break;
+  case pairs_first: FIRST_STEP("vpbroadcastd", "vpmaddwd", int32_t); break;
+  case pairs_next: NEXT_STEP("vpbroadcastd", "vpmaddwd", "vpaddd", int32_t); break;
+  case dots: DOT_STEP("vpbroadcastd", "vpdpbusd", int32_t); break;
+  case eight_dots: DOT_STEP("vpbroadcastq", "vpdpbusd", int64_t); break;
+  case pair_dots: DOT_STEP("vpbroadcastd", "vpdpwssd", int32_t); break;
   }
 }
 

@@ -3,7 +3,7 @@
 
 #ifdef QGEMM_X86
 enum { by_dots = true };
-#include "qgemm_avx2_few.h"
+#include "qgemm_avx2_eights.h"
 
 // Blocks of 32 without offsets: values of 8 bits, or of 4, in the low halves of bytes the first 16
 // and in the high ones the others. Sums start from what takes away by how much stored bytes are
@@ -65,5 +65,13 @@ static int most(int type, bool interleaved) {
   return type == qgemm_q6_k ? 6 : 16; // as for AVX2; Q8_0's bytes are taken as they are
 }
 
-const qgemm_few qgemm_avxvnni_few = {most_rows, few_tiles, most, qgemm_few_slots, multiply};
+static void pack_rows(int type, char *tile, const float *x, size_t stride, int r, int64_t pieces) {
+  if (type == qgemm_q4_k || type == qgemm_q6_k)
+    qgemm_avx2_pack_eights(type, tile, x, stride, r, pieces);
+  else
+    qgemm_dots_pack_rows(type, tile, x, stride, r, pieces);
+}
+
+const qgemm_few qgemm_avxvnni_few = {most_rows, few_tiles, most,
+                                     qgemm_few_slots, pack_rows, multiply};
 #endif

@@ -23,8 +23,10 @@ typedef struct qgemm_few {
   int (*most)(int type, bool interleaved);
   // How many times something is fetched in a piece, at most.
   int (*slots)(int type);
-  // The product of tiles that lie one behind the other, as qgemm_kernels.pack_rows packs them, of r
-  // rows each and so many pieces, and 16 columns. Sets y.
+  // As qgemm_kernels.pack_rows.
+  void (*pack_rows)(int type, char *tile, const float *x, size_t stride, int r, int64_t pieces);
+  // The product of tiles that lie one behind the other, of r rows each and so many pieces, and 16
+  // columns. Sets y.
   void (*multiply)(const qgemm_weights *w, const char *tile, int tiles, int r, int64_t pieces,
                    float *y, size_t stride);
 } qgemm_few;

@@ -1,6 +1,7 @@
 // Products of few rows for AVX-512 with VNNI, a tile at a time. Vectors have 4 bytes along k of
 // each of 16 columns, as panels do. Where weights lie row by row, they get there by a transposition
 // of 16 rows of 32 bytes: other units of the processor do that than those that multiply.
+#include "qgemm_dots.h"
 #include "qgemm_few.h"
 
 #ifdef QGEMM_X86
@@ -362,5 +363,6 @@ static int most(int type, bool interleaved) {
   return qgemm_few_takes(type, interleaved) ? few_rows : 0;
 }
 
-const qgemm_few qgemm_vnni_few = {most_rows, 1, most, qgemm_few_slots, multiply};
+const qgemm_few qgemm_vnni_few = {most_rows,       1,       most, qgemm_few_slots,
+                                  qgemm_dots_pack_rows, multiply};
 #endif
