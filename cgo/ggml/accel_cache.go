@@ -13,7 +13,7 @@ import (
 )
 
 // calibrationVersion changes with the way of measuring. Files of another are dropped.
-const calibrationVersion = 5
+const calibrationVersion = 6
 
 // calibrationKey is what the measurements depend on. The file is named by its hash.
 type calibrationKey struct {

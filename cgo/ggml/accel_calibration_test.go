@@ -121,6 +121,20 @@ func TestOldCalibrationsAreDropped(t *testing.T) {
 	}
 }
 
+// A split of the graph costs the short products of a single row more.
+func TestASingleRowMustGainMore(t *testing.T) {
+	for multiple, want := range map[float64][2]int{0.98: {pathGGML, pathGGML},
+		0.9: {pathGGML, pathIntegers}, 0.8: {pathIntegers, pathIntegers}} {
+		times := timingOf(1, multiple, 0, 0, 0, 1)
+		if got := [2]int{times.choice(0), times.choice(1)}; got != want {
+			t.Errorf("%v of ggml's time: paths %v, want %v", multiple, got, want)
+		}
+		if got := [2]int{times.choiceRepacked(0), times.choiceRepacked(1)}; got != want {
+			t.Errorf("%v of ggml's time, repacked: paths %v, want %v", multiple, got, want)
+		}
+	}
+}
+
 func TestChoiceIsTheFastestPath(t *testing.T) {
 	for _, test := range []struct {
 		name string

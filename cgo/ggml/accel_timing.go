@@ -16,9 +16,8 @@ const (
 	rounds       = C.eyelet_accel_rounds
 )
 
-// measuredSteps are the steps that are measured. Step 0, one row, which the CPU backend keeps, tells
-// what repacking gains; from the others on a path of ours may be faster (least_rows in
-// kernels/accel/choice.h).
+// measuredSteps are the steps that are measured. Step 0 is a token of an answer: it also tells what
+// repacking gains.
 var measuredSteps = []int{0, 1, 2, 3, 4, 5, 6, 7}
 
 // timing holds nanoseconds for a row of weights by step, round and path. Step s is a product of 2^s
@@ -27,9 +26,10 @@ var measuredSteps = []int{0, 1, 2, 3, 4, 5, 6, 7}
 type timing [measureSteps][rounds][C.eyelet_accel_paths]float64
 
 const (
-	// winsBelow is the share of the CPU backend's time that a path of ours must stay below: each
-	// product that is taken splits the graph.
-	winsBelow = 0.95
+	// winsBelow is the share of the CPU backend's time that a path of ours must stay below, as each
+	// product that is taken splits the graph; and what it is for a single row, whose products are
+	// the shortest.
+	winsBelow, singleWinsBelow = 0.95, 0.85
 	// quiet is how many times the fastest round the last but one may take on a machine that does
 	// nothing else.
 	quiet = 1.3
@@ -69,7 +69,11 @@ func (t *timing) ratio(step, path, other int) (typical, most float64) {
 // round but one.
 func (t *timing) wins(step, path, other int) bool {
 	typical, most := t.ratio(step, path, other)
-	return typical > 0 && typical < winsBelow && most < 1
+	below := winsBelow
+	if step == 0 {
+		below = singleWinsBelow
+	}
+	return typical > 0 && typical < below && most < 1
 }
 
 // choice returns the path that products of 2^step rows are computed with: ggml's unless another is

@@ -114,7 +114,8 @@ typedef bool (*eyelet_accel_measure_t)(int type, int step, int threads,
 typedef bool (*eyelet_accel_reads_repacked_t)(int type);
 
 // "eyelet_accel_set_choice": products of 2^step rows, up to twice as many, are computed with a path
-// from now on, where weights are repacked or not. False if there is no such type, step or path.
+// from now on, where weights are repacked or not. A single row stays with ggml where the path has
+// none for it, or the matrix is small. False if there is no such type, step or path.
 typedef bool (*eyelet_accel_set_choice_t)(int type, int step, bool repacked, int path);
 
 // "eyelet_accel_path_name": "ggml", "integers" …, NULL if there is no such path.

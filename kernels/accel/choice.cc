@@ -29,8 +29,9 @@ constexpr int64_t heads_of_one_query = 8, heads_of_queries = 4, keys_of_few_quer
 // Products of fewer multiplications are not worth a split of the graph, which costs some 10 µs.
 constexpr int64_t least_work = 1 << 20;
 
-// The same for a product of few rows whatever their number, in weights.
-constexpr int64_t least_uniform = 1 << 18;
+// The same for a product of few rows whatever their number, in weights; and for a single row, where
+// reading them must take several times what a split does.
+constexpr int64_t least_uniform = 1 << 18, least_single = 1 << 22;
 
 struct Table {
   std::atomic<int8_t> path[2][GGML_TYPE_COUNT][row_steps];  // for each Layout
@@ -89,6 +90,10 @@ Path choose_few(ggml_type type, Layout layout, int64_t n, int64_t k) {
 
 }  // namespace
 
+bool has_single(Path path, ggml_type type, Layout layout) {
+  return path == Path::integers && eyelet_qgemm_few_rows(type, layout == Layout::interleaved) > 0;
+}
+
 Path choose(ggml_type type, Layout layout, int64_t m, int64_t n, int64_t k, int64_t count) {
   if (!enabled.load(std::memory_order_relaxed) || type < 0 || type >= GGML_TYPE_COUNT || m < 1)
     return Path::ggml;
@@ -98,10 +103,13 @@ Path choose(ggml_type type, Layout layout, int64_t m, int64_t n, int64_t k, int6
   if (uniform_rows == eyelet_accel_few && m <= few_rows()) return choose_few(type, layout, n, k);
   if (uniform_rows == eyelet_accel_many)
     m = int64_t{1} << (row_steps - 1);
-  else if (m < least_rows || static_cast<double>(m) * n * k * count < least_work)
+  else if (static_cast<double>(m) * n * k * count < least_work)
     return Path::ggml;
   const int8_t known =
       table.path[static_cast<int>(layout)][type][step_of(m)].load(std::memory_order_relaxed);
+  if (m < least_rows && (count > 1 || static_cast<double>(n) * k < least_single ||
+                         !has_single(static_cast<Path>(known), type, layout)))
+    return Path::ggml;
   if (known == unknown) return m >= rows_unmeasured ? first_path(type, layout, n, k) : Path::ggml;
   const Path path = static_cast<Path>(known);
   if (path == Path::ggml || can_run(path, type, layout, n, k)) return path;

@@ -10,9 +10,12 @@ namespace eyelet {
 // The numbers of rows (m) that are measured: 1, 2, 4 … 128. Above, the last one's winner stays.
 constexpr int row_steps = 8;
 
-// A single row is bound by reading the weights, and no path of ours gains what the split of the
-// graph costs.
+// Products of so many rows have several paths of ours. A single row has the one that kernels of few
+// rows are, if its type has those (has_single): it is bound by reading the weights.
 constexpr int64_t least_rows = 2;
+
+// has_single tells whether a path of ours can compute products of a single row.
+bool has_single(Path path, ggml_type type, Layout layout);
 
 // choose returns the path for count products of m rows that are computed at once, Path::ggml where
 // the accelerator is to stay out. It may be called from several threads.

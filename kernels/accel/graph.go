@@ -16,6 +16,9 @@ package accel
 //   ((name##_t)ggml_backend_reg_get_proc_address(ggml_backend_init(), #name))
 //
 // static void force(int rows, int path) { FUNCTION(eyelet_accel_set_force)(rows, path); }
+// static bool set_choice(int type, int step, int path) {
+//   return FUNCTION(eyelet_accel_set_choice)(type, step, false, path);
+// }
 // static void set_cache(uint64_t bytes) { FUNCTION(eyelet_accel_set_cache)(bytes); }
 // static void forget(void) { FUNCTION(eyelet_accel_forget)(); }
 // static bool reads_repacked(int type) { return FUNCTION(eyelet_accel_reads_repacked)(type); }
@@ -39,6 +42,18 @@ package accel
 //   if (view) op->view_src = op->src[source];
 //   if (behind) op->data = (char *)op->src[source]->data + behind;
 //   const bool takes = ggml_backend_dev_supports_op(the_device(), op);
+//   ggml_free(ctx);
+//   return takes;
+// }
+//
+// // Whether the device takes a product of m rows of k numbers and n rows of weights.
+// static bool takes_product(int type, int64_t m, int64_t n, int64_t k) {
+//   const size_t room = ggml_row_size(type, k) * n + 4 * m * (n + k) + (1 << 16);
+//   struct ggml_context *ctx = ggml_init((struct ggml_init_params){room, NULL, false});
+//   if (!ctx) return false;
+//   struct ggml_tensor *w = ggml_new_tensor_2d(ctx, type, k, n),
+//                      *x = ggml_new_tensor_2d(ctx, GGML_TYPE_F32, k, m);
+//   const bool takes = ggml_backend_dev_supports_op(the_device(), ggml_mul_mat(ctx, w, x));
 //   ggml_free(ctx);
 //   return takes;
 // }
@@ -309,4 +324,12 @@ func takesOver(attention bool, source int, view bool, behind int) bool {
 	C.force(1, 0)
 	defer C.force(0, 0)
 	return bool(C.takes_over(C.bool(attention), C.int(source), C.bool(view), C.ptrdiff_t(behind)))
+}
+
+// takesSingle tells whether the device takes a product of one row of k numbers and n rows of
+// weights where path was measured to be the fastest for a single row.
+func takesSingle(typ ggml.Type, n, k int, p path) bool {
+	C.set_choice(C.int(typ), 0, C.int(p))
+	defer C.set_choice(C.int(typ), 0, 0)
+	return bool(C.takes_product(C.int(typ), 1, C.int64_t(n), C.int64_t(k)))
 }

@@ -173,7 +173,8 @@ bool measure(int number, int step, int threads,
     return true;
   });
   for (const Path path : {Path::integers, Path::onednn_bf16, Path::floats, Path::onednn_f32})
-    if (m >= least_rows && can_run(path, type, Layout::rows, n, width) && run(path, &p, 1, threads))
+    if ((m >= least_rows || has_single(path, type, Layout::rows)) &&
+        can_run(path, type, Layout::rows, n, width) && run(path, &p, 1, threads))
       contenders.push_back(
           {static_cast<int>(path), [&p, path, threads] { return run(path, &p, 1, threads); }});
   time_rounds(contenders, nanoseconds);

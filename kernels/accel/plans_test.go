@@ -40,6 +40,31 @@ func TestWhatOverlapsItsSourcesIsDeclined(t *testing.T) {
 	}
 }
 
+// A token of an answer goes to kernels of few rows where they were measured to be the faster, and
+// the matrix is large enough to be worth a split of the graph.
+func TestASingleRowIsTakenWhereThatIsFaster(t *testing.T) {
+	onEachIntegerISA(t, func(t *testing.T, isa string) {
+		few := isa != "plain"
+		for _, test := range []struct {
+			typ  ggml.Type
+			n, k int
+			path path
+			want bool
+		}{
+			{ggml.Q8_0, 2048, 2048, integers, few},
+			{ggml.Q4_K, 2048, 2048, integers, few},
+			{ggml.Q4_K, 2048, 2048, 0, false},
+			{ggml.Q4_K, 256, 2048, integers, false},
+			{ggml.Q5_K, 2048, 2048, integers, false}, // which has no such kernels
+			{ggml.F16, 2048, 2048, floats, false},
+		} {
+			if got := takesSingle(test.typ, test.n, test.k, test.path); got != test.want {
+				t.Errorf("%v, %d x %d, path %d: %v", test.typ, test.n, test.k, test.path, got)
+			}
+		}
+	})
+}
+
 func TestPlansAreKeptUntilOthersWereUsedSince(t *testing.T) {
 	defer holdScratch()()
 	made := func(rows int) int {
