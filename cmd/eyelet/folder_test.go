@@ -128,6 +128,7 @@ func TestAFolderRunTellsWhatItLeavesOut(t *testing.T) {
 
 // Two runs with one output would write over each other's lines.
 func TestTwoFolderRunsWithOneOutput(t *testing.T) {
+	skipWithoutConcurrency(t)
 	t.Parallel()
 	dir, out := t.TempDir(), writeFile(t, filepath.Join(t.TempDir(), "out.jsonl"), "")
 	writeFile(t, dir+"/a.png", readFile(t, orange))
