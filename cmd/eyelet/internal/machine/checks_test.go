@@ -21,6 +21,12 @@ func TestCalibrationText(t *testing.T) {
 		"q4_K: integers from 16 rows (at 128 rows 0.42 of ggml's time, at most 0.45), 3 h ago"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	single := m
+	single.Choices = []ggml.Choice{{Rows: 1, Path: "integers", Of: 0.8, AtMost: 0.9}}
+	if got := calibrationText(single, now); !strings.HasPrefix(got,
+		"q4_K: integers from 1 row (") {
+		t.Errorf("got %q", got)
+	}
 	m.Doubted = true
 	if got := calibrationText(m, now); !strings.HasSuffix(got,
 		", 3 h ago, doubted since tokens take another time") {

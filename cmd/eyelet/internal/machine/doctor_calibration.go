@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
+	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
 // CalibratedType holds the measurements by which the accelerator chooses for weights of a type.
@@ -81,8 +82,8 @@ func calibrationText(m ggml.Calibrated, now time.Time) string {
 	path, last := "ggml", ggml.Choice{}
 	for _, choice := range m.Choices {
 		if choice.Path != path {
-			parts, path = append(parts, fmt.Sprintf("%s from %d rows", choice.Path, choice.Rows)),
-				choice.Path
+			path = choice.Path
+			parts = append(parts, path+" from "+cli.Plural(choice.Rows, "row"))
 		}
 		last = choice
 	}
