@@ -83,6 +83,36 @@ func TestEvalScoresAPublicSetAndComparesRuns(t *testing.T) {
 		"name a new file")
 }
 
+// TestEvalTellsWhatASetLacks: rows without an answer are left out, lost pictures count as wrong.
+func TestEvalTellsWhatASetLacks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(setFolder, "chartqa-json",
+		"test"))); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, "test_human.json"), `[
+		{"imgname": "tables-000.png", "query": "What is the value of corn?", "label": "6"},
+		{"imgname": "none.png", "query": "What is the value of corn?", "label": "6"},
+		{"imgname": "tables-000.png", "query": "And of the pie?"}]`)
+	if err := os.Remove(filepath.Join(dir, "test_augmented.json")); err != nil {
+		t.Fatal(err)
+	}
+	o := eyelet(t, "eval", "--set", dir, "--json")
+	var e bench.SetEvaluation
+	strictly(t, o.stdout, &e)
+	if e.Skipped != 1 || e.Faults != 1 || e.All.Scores["relaxed_accuracy"].N != 2 {
+		t.Errorf("%+v", e)
+	}
+	for _, text := range []string{"1 row is left out",
+		"row 3: question test_human.json:3 has no answer",
+		"the pictures of 1 question are not in the folder, as none.png"} {
+		if !strings.Contains(o.stderr, text) {
+			t.Errorf("%q is missing in %s", text, o.stderr)
+		}
+	}
+}
+
 func TestEvalSaysWhatIsWrongWithASet(t *testing.T) {
 	skipWithoutConcurrency(t)
 	t.Parallel()
@@ -93,6 +123,9 @@ func TestEvalSaysWhatIsWrongWithASet(t *testing.T) {
 		{[]string{"--set", filepath.Join(setFolder, "none")}, 3,
 			[]string{"eyelet: " + filepath.Join(setFolder, "none") + ": no such file"}},
 		{[]string{"--set", t.TempDir()}, 3, []string{"it holds no Parquet or JSON file"}},
+		{[]string{"--set", filepath.Dir(writeFile(t, filepath.Join(t.TempDir(), "a.jsonl"),
+			`{"question": "What?", "answer": "a", "image": "a.png"}`))}, 3,
+			[]string{"name the layout", "--layout"}},
 		{[]string{"--set", filepath.Dir(writeFile(t, filepath.Join(t.TempDir(), "a.json"),
 			`[{"a": 1}]`))}, 3, []string{"known are textvqa, docvqa"}},
 		{[]string{"--set", filepath.Join(setFolder, "textvqa"), "--split", "test"}, 3,

@@ -25,6 +25,8 @@ func TestImatrixFeedsQuantize(t *testing.T) {
 		"--allow-requantize"); o.code != 0 {
 		t.Errorf("%+v", o)
 	}
+	eyelet(t, "quantize", seedModel, "--type", "q2_k_s", "--imatrix", out, "--allow-requantize",
+		"--dry-run", "--include-weights", "nonesuch").mustFail(t, 2, "none is left to use")
 	eyelet(t, "imatrix", seedModel, "-o", out, "-p", seedProjector).mustFail(t, 2,
 		"the file is there already")
 }

@@ -106,7 +106,7 @@ func TestQuantizeSaysWhatIsWrong(t *testing.T) {
 		{[]string{seedModel, "-o", out, "--max-error", "0.1"}, 2, []string{"for projectors"}},
 		{[]string{seedModel, "-o", out, "--type", "q8_0", "--measure"}, 2,
 			[]string{"for projectors"}},
-		{[]string{seedProjector, "-o", out, "--type", "q4_k_m"}, 2,
+		{[]string{seedProjector, "-o", out, "--type", "q4_k_s"}, 2,
 			[]string{"unknown type", "q8_0"}},
 		{[]string{seedProjector, "-o", out, "--type", "q8_0", "--keep-output"}, 2,
 			[]string{"--keep-output is for language models"}},

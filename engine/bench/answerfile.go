@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
 
 // ErrAnswers marks a fault in a file of answers.
@@ -65,26 +67,34 @@ func (h *AnswerHead) differences(other *AnswerHead) (list []string) {
 
 // AnswerFile is a file of answers to a public set in JSON lines, that grows with each answer.
 type AnswerFile struct {
-	f    *os.File
-	head AnswerHead
-	done map[string]SetAnswer
+	f       *os.File
+	head    AnswerHead
+	done    map[string]SetAnswer
+	release func() // of the claim on the file
 }
 
 // OpenAnswers opens a file of answers to go on with, or makes it. An unfinished last line, which a
 // crash can leave, is cut off. Errors wrap ErrAnswers for a file that holds other things, or
-// answers to other questions or of another model, and then nothing is changed.
+// answers to other questions or of another model, and atomicfile.ErrClaimed for one that another
+// process writes to; then nothing is changed.
 func OpenAnswers(path string, head AnswerHead) (a *AnswerFile, err error) {
 	head.Version = 1
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
+	release, err := atomicfile.Claim(path)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("bench: %w", err)
+	}
 	defer func() {
 		if err != nil {
+			release()
 			f.Close()
 		}
 	}()
-	a = &AnswerFile{f: f, head: head, done: map[string]SetAnswer{}}
+	a = &AnswerFile{f: f, head: head, done: map[string]SetAnswer{}, release: release}
 	old, list, whole, err := readAnswerFile(f)
 	if errors.Is(err, errNoHead) {
 		return a, a.begin()
@@ -170,6 +180,7 @@ func (a *AnswerFile) Close() error {
 	}
 	f := a.f
 	a.f = nil
+	defer a.release()
 	return errors.Join(f.Sync(), f.Close())
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/eyelet-engine/eyelet/engine"
@@ -25,6 +24,8 @@ type SetEvaluation struct {
 	All     SetKindScore   `json:"all"`
 	// questions that could not be asked, which count as wrong
 	Faults int `json:"faults"`
+	// rows of the set of which no question could be made, which count for nothing
+	Skipped int `json:"skipped"`
 }
 
 // SetKindScore is how well questions of one kind were answered: an interval for each metric.
@@ -58,7 +59,8 @@ func EvalSet(ctx context.Context, m *engine.Model, set *sets.Set, o EvalOptions,
 	list := make([]SetAnswer, len(set.Questions))
 	var todo []int
 	for i, q := range set.Questions {
-		if a, ok := file.answer(q.ID); ok && a.Fault == "" {
+		if a, ok := file.answer(q.ID); ok && a.Fault == "" && a.Question == q.Text() &&
+			slices.Equal(a.Answers, q.Answers) { // the set may have been corrected since
 			list[i] = a
 		} else {
 			todo = append(todo, i)
@@ -99,11 +101,10 @@ func (o *EvalOptions) askSet(ctx context.Context, m *engine.Model, set *sets.Set
 	a = SetAnswer{ID: q.ID, Kind: q.Kind, Answers: q.Answers, Scores: map[string]float64{}}
 	var content []engine.Content
 	var pictures [][]byte
-	var texts []string
+	a.Question = q.Text()
 	for _, p := range q.Parts {
 		if p.Picture == nil {
 			content = append(content, engine.Text(p.Text))
-			texts = append(texts, p.Text)
 			continue
 		}
 		data, err := p.Picture.Read()
@@ -113,7 +114,6 @@ func (o *EvalOptions) askSet(ctx context.Context, m *engine.Model, set *sets.Set
 		content = append(content, engine.Picture(&engine.Image{Name: p.Picture.Name, Data: data}))
 		pictures = append(pictures, data)
 	}
-	a.Question = strings.Join(texts, "\n")
 	sized, err := q.Sized(ctx, pictures)
 	if err != nil {
 		return o.fault(set, a, fmt.Errorf("%w: %w", engine.ErrImage, err))
@@ -145,7 +145,7 @@ func sumSet(model string, set *sets.Set, list []SetAnswer) *SetEvaluation {
 	metric := set.Layout.Metric
 	e := &SetEvaluation{
 		Model: model, Set: set.Folder, Layout: set.Layout.Name, Split: set.Split,
-		Metrics: metric.Names, Source: metric.Source,
+		Metrics: metric.Names, Source: metric.Source, Skipped: set.Skipped,
 		Kinds: []SetKindScore{}, All: sumKind("", metric.Names, list),
 	}
 	var kinds []string

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/engine/bench/sets"
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
 
 func openSetOf(t *testing.T, name string) *sets.Set {
@@ -146,6 +147,10 @@ func TestAFileOfOtherThingsIsLeftAlone(t *testing.T) {
 	f, err := OpenAnswers(path, AnswerHead{Layout: "anls"})
 	if err != nil {
 		t.Fatalf("just begun: %v", err)
+	}
+	if _, err := OpenAnswers(path, AnswerHead{Layout: "anls"}); !errors.Is(err,
+		atomicfile.ErrClaimed) {
+		t.Errorf("two runs write one file: %v", err)
 	}
 	f.Close()
 }

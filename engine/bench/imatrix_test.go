@@ -178,7 +178,7 @@ func TestAnImportanceMatrixOfPicturesQuantizes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	weights, _, err := quantize.ReadImatrix(path, f)
+	weights, _, err := quantize.ReadImatrix(path, f, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/eyelet-engine/eyelet/engine"
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 	"github.com/eyelet-engine/eyelet/models/gguf"
 )
 
@@ -108,12 +109,20 @@ type matrixJob struct {
 // Quants measures a matrix. Each result is saved in o.Out as soon as it is there; a later call with
 // the same settings goes on with what is missing. A job that fails is noted and the rest goes on,
 // except that nothing can be compared without a base. When ctx is done it returns what there is
-// with ctx's error.
+// with ctx's error. Errors wrap atomicfile.ErrClaimed while another process writes to o.Out.
 func Quants(ctx context.Context, o QuantsOptions) (*Results, error) {
 	m := &matrix{o: o, spent: map[string]effort{}}
 	if err := m.prepare(); err != nil {
 		return nil, err
 	}
+	if err := os.MkdirAll(m.o.Out, 0o777); err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	release, err := atomicfile.Claim(m.o.Out)
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	defer release()
 	if err := m.open(); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -81,9 +82,13 @@ func (p *Plan) writeLanguage(ctx context.Context, out string, params llama.Quant
 			out)
 	}
 	w := new(gguf.Writer)
+	again := map[string]bool{keyVersion: true, keyFileType: true} // keys that are set below
+	for _, kv := range keys {
+		again[kv.Key] = true
+	}
 	for _, kv := range p.File.Keys() {
 		// the result is one file
-		if !strings.HasPrefix(kv.Key, "split.") && kv.Key != keyVersion && kv.Key != keyFileType {
+		if !strings.HasPrefix(kv.Key, "split.") && !again[kv.Key] {
 			w.Set(kv.Key, kv.Value)
 		}
 	}
@@ -217,10 +222,11 @@ func OpenImatrix(path string) (*imatrix.Matrix, map[string][]float32, error) {
 
 // ReadImatrix reads an importance matrix for a model and checks that it belongs to it: each entry
 // must be as long as the rows of its tensor, times the matrices of a stack, and one at least must
-// be there. keys are those by which llama-quantize tells of it in the result. Errors are those of
-// [OpenImatrix].
-func ReadImatrix(path string,
-	f *gguf.File) (weights map[string][]float32, keys []gguf.KV, err error) {
+// be there. use says which tensors take part by it, nil that all do. keys are those by which
+// llama-quantize tells of it in the result. Errors are those of [OpenImatrix], and wrap ErrOptions
+// where use leaves nothing.
+func ReadImatrix(path string, f *gguf.File,
+	use func(tensor string) bool) (weights map[string][]float32, keys []gguf.KV, err error) {
 	m, weights, err := OpenImatrix(path)
 	if err != nil {
 		return nil, nil, err
@@ -249,12 +255,19 @@ func ReadImatrix(path string,
 			"quantize: %s: %w: it knows no tensor of %s: it was made of another model", path,
 			imatrix.ErrInvalid, f.Path())
 	}
-	return weights, imatrixKeys(path, m), nil
+	if use != nil {
+		maps.DeleteFunc(weights, func(name string, _ []float32) bool { return !use(name) })
+	}
+	if len(weights) == 0 {
+		return nil, nil, fmt.Errorf("quantize: %s: %w: of its tensors none is left to use", path,
+			ErrOptions)
+	}
+	return weights, imatrixKeys(path, m, len(weights)), nil
 }
 
 // imatrixKeys are the keys of tools/quantize/quantize.cpp, in their order; what the matrix does not
-// say is left out.
-func imatrixKeys(path string, m *imatrix.Matrix) (keys []gguf.KV) {
+// say is left out. used is how many of its entries take part.
+func imatrixKeys(path string, m *imatrix.Matrix, used int) (keys []gguf.KV) {
 	set := func(key string, value any) {
 		v, err := gguf.NewValue(value)
 		if err == nil { // texts and numbers are values
@@ -267,7 +280,7 @@ func imatrixKeys(path string, m *imatrix.Matrix) (keys []gguf.KV) {
 	if len(m.Datasets) > 0 {
 		set("dataset", short(m.Datasets[0]))
 	}
-	set("entries_count", uint32(len(m.Entries)))
+	set("entries_count", uint32(used))
 	if m.Chunks > 0 {
 		set("chunks_count", uint32(m.Chunks))
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
@@ -65,22 +66,30 @@ func TestFilesAreLlamaQuantizesToTheByte(t *testing.T) {
 	f := halfModel(t)
 	matrix := importanceOf(t, f)
 	q8, q5k := ggml.Q8_0, ggml.Q5_K
+	mine, err := gguf.NewValue("Mine")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		typ   string
 		p     llama.QuantizeParams
 		flags []string
+		use   func(tensor string) bool
 	}{
-		{"Q4_K_M", llama.QuantizeParams{}, nil},
-		{"Q5_K_M", llama.QuantizeParams{}, nil},
-		{"Q3_K_L", llama.QuantizeParams{KeepOutput: true}, []string{"--leave-output-tensor"}},
-		{"Q6_K", llama.QuantizeParams{Pure: true}, []string{"--pure"}},
+		{"Q4_K_M", llama.QuantizeParams{}, nil, nil},
+		{"Q5_K_M", llama.QuantizeParams{}, nil, nil},
+		{"Q3_K_L", llama.QuantizeParams{KeepOutput: true}, []string{"--leave-output-tensor"}, nil},
+		{"Q6_K", llama.QuantizeParams{Pure: true}, []string{"--pure"}, nil},
 		{"Q4_0", llama.QuantizeParams{OutputType: &q8, EmbeddingType: &q5k},
-			[]string{"--output-tensor-type", "q8_0", "--token-embedding-type", "q5_k"}},
+			[]string{"--output-tensor-type", "q8_0", "--token-embedding-type", "q5_k"}, nil},
 		{"Q4_K_S", llama.QuantizeParams{TensorTypes: []llama.TensorType{{Pattern: "attn_v",
-			Type: ggml.Q8_0}}}, []string{"--tensor-type", "attn_v=q8_0"}},
-		{"Q4_K_M", llama.QuantizeParams{}, []string{"--imatrix", matrix}},
-		{"IQ2_M", llama.QuantizeParams{}, []string{"--imatrix", matrix}},
-		{"BF16", llama.QuantizeParams{}, nil},
+			Type: ggml.Q8_0}}}, []string{"--tensor-type", "attn_v=q8_0"}, nil},
+		{"Q4_K_M", llama.QuantizeParams{}, []string{"--imatrix", matrix}, nil},
+		{"IQ2_M", llama.QuantizeParams{}, []string{"--imatrix", matrix}, nil},
+		{"Q3_K_M", llama.QuantizeParams{}, []string{"--imatrix", matrix, "--include-weights", "ffn",
+			"--override-kv", "general.name=str:Mine"}, // a key that the model has
+			func(tensor string) bool { return strings.Contains(tensor, "ffn") }},
+		{"BF16", llama.QuantizeParams{}, nil, nil},
 	} {
 		ours, theirs := filepath.Join(t.TempDir(), "ours.gguf"), filepath.Join(t.TempDir(),
 			"theirs.gguf")
@@ -88,9 +97,12 @@ func TestFilesAreLlamaQuantizesToTheByte(t *testing.T) {
 		var keys []gguf.KV
 		if len(c.flags) > 0 && c.flags[0] == "--imatrix" {
 			var err error
-			if c.p.Imatrix, keys, err = ReadImatrix(matrix, f); err != nil {
+			if c.p.Imatrix, keys, err = ReadImatrix(matrix, f, c.use); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if slices.Contains(c.flags, "--override-kv") {
+			keys = append([]gguf.KV{{Key: "general.name", Value: mine}}, keys...)
 		}
 		if _, err := Language(t.Context(), f, ours, c.p, keys...); err != nil {
 			t.Fatalf("%s: %v", c.typ, err)
@@ -116,7 +128,8 @@ func TestFilesAreLlamaQuantizesToTheByte(t *testing.T) {
 			for i < min(len(a), len(b)) && a[i] == b[i] {
 				i++
 			}
-			t.Errorf("%s %v: %d bytes, llama-quantize wrote %d, and they differ from byte %d on\n%s\n%s", c.typ, c.flags, len(a), len(b), i, describe(t, ours), describe(t, theirs))
+			t.Errorf("%s %v: %d bytes, llama-quantize wrote %d, and they differ from byte %d on\n"+
+				"%s\n%s", c.typ, c.flags, len(a), len(b), i, describe(t, ours), describe(t, theirs))
 		}
 	}
 }

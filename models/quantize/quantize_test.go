@@ -391,7 +391,7 @@ func TestAnImportanceMatrixMustBelongToTheModel(t *testing.T) {
 		if err := m.WriteFile(path); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := ReadImatrix(path, f); (err == nil) != c.ok || err != nil && !errors.Is(err,
+		if _, _, err := ReadImatrix(path, f, nil); (err == nil) != c.ok || err != nil && !errors.Is(err,
 			imatrix.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -414,7 +414,7 @@ func TestAnImportanceMatrixMustBelongToTheModel(t *testing.T) {
 			if err := m.WriteFile(path); err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := ReadImatrix(path, f); (err == nil) != (n == values) {
+			if _, _, err := ReadImatrix(path, f, nil); (err == nil) != (n == values) {
 				t.Errorf("%d values for %s: %v", n, tensor, err)
 			}
 		}

@@ -26,6 +26,8 @@ const (
 	maxPageHeader = 1 << 20
 )
 
+var errNoPicture = fmt.Errorf("%w: there is no picture", ErrSet)
+
 // parquetFile is an open Parquet file. Its pictures may be read from several goroutines.
 type parquetFile struct {
 	name string
@@ -140,15 +142,27 @@ func (p *parquetFile) records(wanted func(column string) bool, limit int) (list 
 				for i, r := range rows {
 					r[name] = &parquetPicture{file: p, group: g, row: i, column: column}
 				}
-			case len(path) == 2 && path[1] == "path":
-			case len(path) == 1 || len(path) == 3 && path[1] == "list":
-				if err := p.column(rows, g, column, name, len(path) == 3); err != nil {
+			case len(path) == 2 && path[1] == "path": // of pictures in files of their own
+				if err := p.column(rows, g, column, pathColumn(name), false); err != nil {
+					return nil, fmt.Errorf("column %s: %w", name, err)
+				}
+			case len(path) == 1 || len(path) == 3 && path[1] == "list" || len(path) == 4 &&
+				path[1] == "list" && slices.Contains(objectTexts[:2], path[3]):
+				if err := p.column(rows, g, column, name, len(path) > 2); err != nil {
 					return nil, fmt.Errorf("column %s: %w", name, err)
 				}
 			}
 		}
 	}
 	return list, nil
+}
+
+// pathColumn is where a picture's path stands in a record, where pictureNames find it.
+func pathColumn(name string) string {
+	if name == "image" {
+		return "image_file"
+	}
+	return name + ".path"
 }
 
 // pictureColumn reports whether a column of bytes holds picture files.
@@ -276,7 +290,7 @@ func (q *parquetPicture) read() (data []byte, err error) {
 	}
 	data, ok := p.kept[q.row]
 	if !ok {
-		return nil, fmt.Errorf("%w: row %d has no picture", ErrSet, q.row+1)
+		return nil, fmt.Errorf("%w: row %d", errNoPicture, q.row+1)
 	}
 	return data, nil
 }
@@ -293,7 +307,7 @@ func (p *parquetFile) keepPage(q *parquetPicture) error {
 	for {
 		page, err := pages.ReadPage()
 		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("%w: row %d has no picture", ErrSet, q.row+1)
+			return fmt.Errorf("%w: row %d", errNoPicture, q.row+1)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrSet, err)

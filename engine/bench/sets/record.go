@@ -12,15 +12,28 @@ import (
 // ErrSet marks a fault in the files of a set.
 var ErrSet = errors.New("bad question set")
 
-// record is a row of a set: strings, numbers (float64, int64, json.Number), booleans, lists ([]any)
-// and pictures.
+// record is a row of a set: strings, numbers (float64, int64, json.Number), booleans, lists
+// ([]any), objects (map[string]any) and pictures (stored).
 type record map[string]any
 
 // has reports whether a column is there and not null.
 func (r record) has(column string) bool { return r[column] != nil }
 
-// text is a column as a text, "" where it is missing. Numbers are written as they are.
-func (r record) text(column string) string { return textOf(r[column]) }
+// text is the first of some columns that is no empty text, "" where all are missing. Numbers are
+// written as they are.
+func (r record) text(columns ...string) string {
+	for _, c := range columns {
+		if s := textOf(r[c]); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// objectTexts are the fields of an object that are its text, in the order in which they are
+// looked for: VQA's people answer with {"answer": "red", "answer_confidence": "yes"}, and RefCOCO's
+// describe with {"raw": "The man.", "sent": "the man"}.
+var objectTexts = []string{"answer", "sent", "raw", "text"}
 
 func textOf(v any) string {
 	switch v := v.(type) {
@@ -34,21 +47,31 @@ func textOf(v any) string {
 		return strconv.FormatFloat(v, 'g', -1, 64)
 	case bool:
 		return strconv.FormatBool(v)
+	case map[string]any:
+		for _, field := range objectTexts {
+			if s, ok := v[field].(string); ok {
+				return s
+			}
+		}
 	}
 	return ""
 }
 
-// texts is a column as a list of texts; a single value is a list of one.
-func (r record) texts(column string) (list []string) {
-	values, ok := r[column].([]any)
-	if !ok {
-		if r[column] == nil {
-			return nil
+// texts is the first of some columns that is there, as a list of texts; a single value is a list of
+// one.
+func (r record) texts(columns ...string) (list []string) {
+	for _, c := range columns {
+		switch v := r[c].(type) {
+		case nil:
+			continue
+		case []any:
+			for _, x := range v {
+				list = append(list, textOf(x))
+			}
+		default:
+			list = []string{textOf(v)}
 		}
-		return []string{r.text(column)}
-	}
-	for _, v := range values {
-		list = append(list, textOf(v))
+		break
 	}
 	return list
 }

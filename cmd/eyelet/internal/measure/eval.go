@@ -22,9 +22,10 @@ Questions are a folder with questions.jsonl or such a file, an object a line:
 Without --questions they are those of the built-in model's domain, whose pictures
 it never saw in training.
 
---set reads your copy of a public set, as it is published, in Parquet or as JSON beside
-pictures: TextVQA, DocVQA, ChartQA, OCRBench, MMMU, multiple choice as AI2D, RefCOCO.
-Its layout is found by its columns, and answers are scored by its own metric. With -o,
+--set reads your copy of a public set, as it is published, in Parquet, as JSON beside
+pictures, or as a table between tabs: TextVQA, DocVQA, ChartQA, OCRBench, MMMU, multiple
+choice as AI2D, RefCOCO. Its layout is found by its columns, or by the name of the file,
+and answers are scored by its own metric. With -o,
 answers are written as they come, and the same command goes on where it was stopped;
 "eyelet eval compare" tests whether two such runs differ.
 
@@ -101,7 +102,8 @@ func (o *evalOptions) check(flags *pflag.FlagSet, args []string) error {
 	r := &o.run
 	switch {
 	case len(args) > 0:
-		return cli.Usagef("%q is no model, and eval takes nothing else; questions come with --questions", args[0])
+		return cli.Usagef("%q is no model, and eval takes nothing else; questions come with "+
+			"--questions", args[0])
 	case r.Spec.Model == "" && r.Spec.Projector != "":
 		return cli.Usagef("--mmproj was given without --model")
 	case o.count < 0:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -42,17 +43,15 @@ func (o *evalOptions) checkSet() error {
 // evalSet asks the questions of a public set.
 func evalSet(cmd *cobra.Command, o *evalOptions) (err error) {
 	r := &o.run
+	w := cli.StartProgress(cmd.ErrOrStderr(), "reading "+cli.Printable(o.set), r.Quiet || r.JSON)
 	set, err := sets.Open(cmd.Context(), o.set, o.layout, o.split)
+	w.Done()
 	if err != nil {
 		return err
 	}
 	defer set.Close()
 	set.Sample(o.count, o.seed)
-	if set.Missing > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(),
-			"eyelet: note: %s of the set not there; scores are of the rest\n", arePlural(
-				set.Missing, "file"))
-	}
+	noteLosses(cmd.ErrOrStderr(), set)
 	if !cmd.Flags().Changed("max-tokens") {
 		r.Request.MaxTokens = set.Layout.MaxTokens
 	}
@@ -87,6 +86,23 @@ func evalSet(cmd *cobra.Command, o *evalOptions) (err error) {
 		return err
 	}
 	return cli.Print(cmd, r.JSON, e, func(w *strings.Builder) { printSet(w, e, set) })
+}
+
+// noteLosses tells what of a set is not there or cannot be asked.
+func noteLosses(stderr io.Writer, set *sets.Set) {
+	if set.Missing > 0 {
+		fmt.Fprintf(stderr, "eyelet: note: %s of the set not there; scores are of the rest\n",
+			arePlural(set.Missing, "file"))
+	}
+	if set.Skipped > 0 {
+		fmt.Fprintf(stderr, "eyelet: note: %s left out, the first for this reason: %s\n",
+			arePlural(set.Skipped, "row"), cli.Printable(set.WhySkipped))
+	}
+	if set.NoPicture > 0 {
+		fmt.Fprintf(stderr, "eyelet: note: the pictures of %s are not in the folder, as %s; "+
+			"such questions count as wrong\n", cli.Plural(set.NoPicture, "question"),
+			cli.Printable(set.WhichPicture))
+	}
 }
 
 // head says what answers are to, so that a later run goes on with the same alone.
@@ -141,7 +157,8 @@ func printSet(b *strings.Builder, e *bench.SetEvaluation, set *sets.Set) {
 	}
 	_ = w.Flush()
 	if e.Faults > 0 {
-		fmt.Fprintf(b, "%s could not be asked, and counted as wrong; the file of answers (-o) says why.\n", cli.Plural(e.Faults, "question"))
+		fmt.Fprintf(b, "%s could not be asked, and counted as wrong; the file of answers (-o) says "+
+			"why.\n", cli.Plural(e.Faults, "question"))
 	}
 }
 

@@ -80,7 +80,8 @@ type quantizeOptions struct {
 func NewQuantizeCommand() *cobra.Command {
 	var o quantizeOptions
 	cmd := &cobra.Command{
-		Use:     "quantize MODEL -o FILE --type TYPE\n  eyelet quantize MODEL [FILE] TYPE [THREADS]",
+		Use: "quantize MODEL -o FILE --type TYPE\n" +
+			"  eyelet quantize MODEL [FILE] TYPE [THREADS]",
 		Short:   "Store a model or a projector in fewer bits",
 		Long:    quantizeLong,
 		Example: quantizeExample,
@@ -250,13 +251,15 @@ func (o *quantizeOptions) check() (err error) {
 	case len(o.includeWeights) > 0 && len(o.excludeWeights) > 0:
 		return cli.Usagef("--include-weights and --exclude-weights cannot be used together")
 	case len(o.includeWeights)+len(o.excludeWeights) > 0 && o.imatrix == "":
-		return cli.Usagef("--include-weights and --exclude-weights choose from an importance matrix: give --imatrix")
+		return cli.Usagef("--include-weights and --exclude-weights choose from an importance " +
+			"matrix: give --imatrix")
 	case len(o.pruneLayers) > 0 && len(o.overrideKV) > 0:
 		return cli.Usagef("--override-kv and --prune-layers cannot be used together")
 	case o.keepSplit && len(o.overrideKV) > 0:
 		return cli.Usagef("--override-kv and --keep-split cannot be used together")
 	case goals == 0:
-		return cli.Usagef("--type is missing; for a projector --max-error or --target-size can choose one")
+		return cli.Usagef("--type is missing; for a projector --max-error or --target-size can " +
+			"choose one")
 	case o.maxError != 0 && o.targetSize != "":
 		return cli.Usagef("--max-error and --target-size cannot be used together")
 	case o.maxError != 0 && !(o.maxError > 0 && o.maxError < 1):
@@ -276,7 +279,7 @@ func parseTensorTypes(list []string, add func(pattern, typ string) error) error 
 		if i < 1 || i == len(entry)-1 {
 			return cli.Usagef("--tensor is %q; give PATTERN=TYPE, as attn_v=q8_0", entry)
 		}
-		if err := add(entry[:i], entry[i+1:]); err != nil {
+		if err := add(lowerPattern(entry[:i]), entry[i+1:]); err != nil {
 			return err
 		}
 	}
@@ -293,15 +296,16 @@ func parseTensorType(flag, name string) (ggml.Type, error) {
 			return t, nil
 		}
 	}
-	return 0, cli.Usagef("--%s has %q, which is no type of tensors; give one like q8_0, q4_k or f16",
-		flag, name)
+	return 0, cli.Usagef("--%s has %q, which is no type of tensors; give one like q8_0, q4_k or "+
+		"f16", flag, name)
 }
 
 // language quantizes a language model.
 func (o *quantizeOptions) language(cmd *cobra.Command, f *gguf.File, q *Quantization) error {
 	ctx := cmd.Context()
 	if o.typ == "" || o.measure || len(o.images) > 0 {
-		return cli.Usagef("--max-error, --target-size, --measure and --image are for projectors; %s is a language model: give --type", f.Path())
+		return cli.Usagef("--max-error, --target-size, --measure and --image are for projectors; "+
+			"%s is a language model: give --type", f.Path())
 	}
 	p, err := o.languageParams(f)
 	if err != nil {
@@ -339,7 +343,8 @@ func (o *quantizeOptions) warnOverlaps(stderr io.Writer, f *gguf.File, rules []l
 	if len(list) == 0 || o.quiet {
 		return
 	}
-	fmt.Fprintf(stderr, "warning: several --tensor rules match %d tensors; the last rule counts (for llama-quantize it is the first): %s by %s\n",
+	fmt.Fprintf(stderr, "warning: several --tensor rules match %d tensors; the last rule counts "+
+		"(for llama-quantize it is the first): %s by %s\n",
 		len(list), cli.Printable(list[0].Tensor), cli.Printable(strings.Join(list[0].Rules, ", ")))
 }
 
@@ -361,7 +366,8 @@ func (o *quantizeOptions) languageParams(f *gguf.File) (p llama.QuantizeParams, 
 	if p.Copy = strings.EqualFold(o.typ, "copy"); p.Copy {
 		if len(o.tensors) > 0 || len(o.tensorFiles) > 0 || len(o.overrideKV) > 0 ||
 			o.outputType != "" || o.embeddingType != "" || o.imatrix != "" {
-			return p, cli.Usagef("--type copy leaves every tensor as it is; it goes with no --tensor, --output-type, --embedding-type, --override-kv or --imatrix")
+			return p, cli.Usagef("--type copy leaves every tensor as it is; it goes with no " +
+				"--tensor, --output-type, --embedding-type, --override-kv or --imatrix")
 		}
 	} else if p.Type, err = llama.ParseFileType(o.typ); err != nil {
 		return p, &cli.UsageError{Err: err}
@@ -391,12 +397,13 @@ func (o *quantizeOptions) languageParams(f *gguf.File) (p llama.QuantizeParams, 
 		p.TensorTypes = append(p.TensorTypes, llama.TensorType{Pattern: pattern, Type: t})
 		return err
 	})
-	if err == nil && o.imatrix != "" {
-		p.Imatrix, o.keys, err = quantize.ReadImatrix(o.imatrix, f)
-		o.chooseWeights(p.Imatrix)
-	}
 	if err == nil {
 		err = o.overrideKeys()
+	}
+	if err == nil && o.imatrix != "" {
+		var told []gguf.KV
+		p.Imatrix, told, err = quantize.ReadImatrix(o.imatrix, f, o.usesWeights)
+		o.keys = append(o.keys, told...) // in llama-quantize's order
 	}
 	return p, err
 }
@@ -412,5 +419,5 @@ func (q *Quantization) record(typ string, p *quantize.Plan) {
 
 // lowest is the type below which a search does not go.
 func (o *quantizeOptions) lowest() (gguf.Type, error) {
-	return quantize.ParseType(cmp.Or(o.typ, "q4_0"))
+	return projectorType(cmp.Or(o.typ, "q4_0"))
 }

@@ -3,6 +3,7 @@ package models
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/eyelet-engine/eyelet/cgo/llama"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/models/gguf"
+	"github.com/eyelet-engine/eyelet/models/quantize"
 )
 
 // positional reads what stands beside flags: the model alone, or llama-quantize's MODEL [FILE] TYPE
@@ -31,27 +33,61 @@ func (o *quantizeOptions) positional(cmd *cobra.Command, args []string) (string,
 	case !isType(rest[0]) && len(rest) > 1 && o.out == "":
 		o.out, rest = rest[0], rest[1:]
 	case !isType(rest[0]):
-		return "", cli.Usagef("%q is no type; give MODEL -o FILE --type TYPE, or MODEL FILE TYPE as for llama-quantize. Types are %s", rest[0], strings.ToLower(strings.Join(llama.FileTypes(), ", ")))
+		return "", cli.Usagef("%q is no type; give MODEL -o FILE --type TYPE, or MODEL FILE TYPE as "+
+			"for llama-quantize. Types are %s", rest[0], strings.ToLower(strings.Join(llama.FileTypes(), ", ")))
 	}
 	if !isType(rest[0]) {
 		return "", cli.Usagef("%q is no type; give %s", rest[0],
 			strings.ToLower(strings.Join(llama.FileTypes(), ", ")))
 	}
 	o.typ = rest[0]
-	if t, err := llama.ParseFileType(o.typ); err == nil { // perhaps by its number
-		o.typ = nameOf(t)
-	}
 	if rest = rest[1:]; len(rest) > 0 {
 		n, err := strconv.Atoi(rest[0])
 		if err != nil || len(rest) > 1 {
-			return "", cli.Usagef("unexpected argument %q; a number of threads can follow the type, and nothing else", rest[len(rest)-1])
+			return "", cli.Usagef("unexpected argument %q; a number of threads can follow the type, "+
+				"and nothing else", rest[len(rest)-1])
 		}
 		o.threads = n
 	}
 	if o.out == "" && !o.dryRun { // llama-quantize's choice
-		o.out = filepath.Join(filepath.Dir(model), "ggml-model-"+strings.ToUpper(o.typ)+".gguf")
+		name := strings.ToUpper(o.typ)
+		if t, err := llama.ParseFileType(o.typ); err == nil { // perhaps by its number
+			name = nameOf(t)
+		}
+		o.out = filepath.Join(filepath.Dir(model), "ggml-model-"+name+".gguf")
 	}
 	return model, nil
+}
+
+// projectorType finds a type of a projector's matrices by its name, or by what llama-quantize takes
+// for the same: the number, and the mixture that the name stands for there.
+func projectorType(name string) (gguf.Type, error) {
+	t, err := quantize.ParseType(name)
+	if err == nil {
+		return t, nil
+	}
+	if mixture, e := llama.ParseFileType(name); e == nil {
+		for _, t := range quantize.ProjectorTypes {
+			if same, e := llama.ParseFileType(t.String()); e == nil && same == mixture {
+				return t, nil
+			}
+		}
+	}
+	return 0, err
+}
+
+// lowerPattern is a pattern in small letters, as all names of tensors are and llama-quantize makes
+// it. Letters behind a backslash mean other things in capitals.
+func lowerPattern(pattern string) string {
+	out := []byte(pattern)
+	for i := 0; i < len(out); i++ {
+		if out[i] == '\\' {
+			i++
+		} else if out[i] >= 'A' && out[i] <= 'Z' {
+			out[i] += 'a' - 'A'
+		}
+	}
+	return string(out)
 }
 
 // nameOf is the name of a mixture.
@@ -91,23 +127,12 @@ func (o *quantizeOptions) allTensorRules() ([]string, error) {
 	return rules, nil
 }
 
-// chooseWeights leaves out of an importance matrix what --include-weights or --exclude-weights
-// says: names hold the text, as for llama-quantize.
-func (o *quantizeOptions) chooseWeights(weights map[string][]float32) {
-	holds := func(name string, list []string) bool {
-		for _, part := range list {
-			if strings.Contains(name, part) {
-				return true
-			}
-		}
-		return false
-	}
-	for name := range weights {
-		if holds(name, o.excludeWeights) || len(o.includeWeights) > 0 && !holds(name,
-			o.includeWeights) {
-			delete(weights, name)
-		}
-	}
+// usesWeights reports whether an importance matrix counts for a tensor, by --include-weights or
+// --exclude-weights: names hold the text, as for llama-quantize.
+func (o *quantizeOptions) usesWeights(tensor string) bool {
+	holds := func(part string) bool { return strings.Contains(tensor, part) }
+	return !slices.ContainsFunc(o.excludeWeights, holds) &&
+		(len(o.includeWeights) == 0 || slices.ContainsFunc(o.includeWeights, holds))
 }
 
 // overrideKeys reads --override-kv. Whole numbers become uint32, without their sign, as for
@@ -117,8 +142,8 @@ func (o *quantizeOptions) overrideKeys() error {
 		key, rest, ok := strings.Cut(entry, "=")
 		kind, text, typed := strings.Cut(rest, ":")
 		if !ok || !typed || key == "" || len(key) > 127 {
-			return cli.Usagef("--override-kv is %q; give KEY=TYPE:VALUE, as general.name=str:My model",
-				entry)
+			return cli.Usagef("--override-kv is %q; give KEY=TYPE:VALUE, as "+
+				"general.name=str:My model", entry)
 		}
 		var value any
 		var err error

@@ -14,8 +14,9 @@ func TestQuantizeIsCalledAsLlamaQuantizeIs(t *testing.T) {
 	for args, want := range map[string]string{
 		"m.gguf":                    "m.gguf   0",
 		"dir/m.gguf Q4_K_M":         "dir/m.gguf dir/ggml-model-Q4_K_M.gguf Q4_K_M 0",
-		"m.gguf out.gguf q4_k 4":    "m.gguf out.gguf Q4_K_M 4",
-		"m.gguf out.gguf 15":        "m.gguf out.gguf Q4_K_M 0",
+		"m.gguf out.gguf q4_k 4":    "m.gguf out.gguf q4_k 4",
+		"m.gguf out.gguf 15":        "m.gguf out.gguf 15 0",
+		"m.gguf 15":                 "m.gguf ggml-model-Q4_K_M.gguf 15 0",
 		"m.gguf COPY":               "m.gguf ggml-model-COPY.gguf COPY 0",
 		"m.gguf out.gguf":           "error",
 		"m.gguf out.gguf q9":        "error",
@@ -30,6 +31,27 @@ func TestQuantizeIsCalledAsLlamaQuantizeIs(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: %q, want %q (%v)", args, got, want, err)
+		}
+	}
+}
+
+func TestTypesOfAProjectorAreNamedAsForLlamaQuantize(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"q4_k": "Q4_K", "15": "Q4_K", "Q4_K_M": "Q4_K",
+		"7": "Q8_0", "1": "F16", "Q4_K_S": "error", "iq2_m": "error", "99": "error"} {
+		got, err := projectorType(name)
+		if text := got.String(); err == nil && text != want || (err != nil) != (want == "error") {
+			t.Errorf("%s: %s, want %s (%v)", name, text, want, err)
+		}
+	}
+}
+
+func TestPatternsAreInSmallLetters(t *testing.T) {
+	t.Parallel()
+	for pattern, want := range map[string]string{"ATTN_V": "attn_v",
+		`\S+\.FFN_\w+\\D`: `\S+\.ffn_\w+\\d`, `x\`: `x\`} {
+		if got := lowerPattern(pattern); got != want {
+			t.Errorf("%s: %s, want %s", pattern, got, want)
 		}
 	}
 }
@@ -80,18 +102,20 @@ func TestKeysOfTheMetadataAreSet(t *testing.T) {
 
 func TestWeightsAreChosenByName(t *testing.T) {
 	t.Parallel()
-	weights := func() map[string][]float32 {
-		return map[string][]float32{"blk.0.attn_v.weight": nil, "blk.0.attn_q.weight": nil,
-			"blk.0.ffn_up.weight": nil}
-	}
+	names := []string{"blk.0.attn_v.weight", "blk.0.attn_q.weight", "blk.0.ffn_up.weight"}
 	for _, c := range []struct {
 		o    quantizeOptions
 		want int
 	}{{quantizeOptions{includeWeights: []string{"attn_"}}, 2},
 		{quantizeOptions{excludeWeights: []string{"attn_v", "ffn"}}, 1}, {quantizeOptions{}, 3}} {
-		w := weights()
-		if c.o.chooseWeights(w); len(w) != c.want {
-			t.Errorf("%v", w)
+		n := 0
+		for _, name := range names {
+			if c.o.usesWeights(name) {
+				n++
+			}
+		}
+		if n != c.want {
+			t.Errorf("%v, %v: %d of them", c.o.includeWeights, c.o.excludeWeights, n)
 		}
 	}
 }

@@ -81,7 +81,7 @@ func (o *quantizeOptions) projector(cmd *cobra.Command, f *gguf.File,
 // byRule plans with the type that was asked for, and exceptions.
 func (o *quantizeOptions) byRule(f *gguf.File,
 	overrides []quantize.Override) (*quantize.Plan, error) {
-	t, err := quantize.ParseType(o.typ)
+	t, err := projectorType(o.typ)
 	if err != nil {
 		return nil, err
 	}
@@ -96,10 +96,9 @@ func (o *quantizeOptions) byRule(f *gguf.File,
 func (o *quantizeOptions) towerImatrix(f *gguf.File) (
 	weights map[string][]float32, keys []gguf.KV, err error) {
 	if o.imatrix != "" {
-		weights, keys, err = quantize.ReadImatrix(o.imatrix, f)
-		o.chooseWeights(weights)
+		weights, keys, err = quantize.ReadImatrix(o.imatrix, f, o.usesWeights)
 	}
-	return weights, append(keys, o.keys...), err
+	return weights, slices.Concat(o.keys, keys), err
 }
 
 // overrides reads the rules for single tensors, and warns of those that contradict each other.
@@ -115,7 +114,7 @@ func (o *quantizeOptions) overrides(stderr io.Writer,
 		if err != nil {
 			return cli.Usagef("--tensor has the pattern %q: %v", pattern, err)
 		}
-		t, err := quantize.ParseType(name)
+		t, err := projectorType(name)
 		list = append(list, quantize.Override{Pattern: r, Type: t})
 		rules = append(rules, llama.TensorType{Pattern: pattern, Type: ggml.Type(t)})
 		return err
