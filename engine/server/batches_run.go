@@ -326,10 +326,10 @@ func (b *batches) submit(ctx context.Context, o *openai.Batch) error {
 
 // finish makes the files of results, of a batch that was cancelled those that are there.
 func (b *batches) finish(ctx context.Context, o *openai.Batch, cancelled bool) error {
-	at := now()
+	begun := now()
 	if err := b.change(o, func() {
 		if !cancelled {
-			o.Status, o.Finalizing = openai.BatchFinalizing, &at
+			o.Status, o.Finalizing = openai.BatchFinalizing, &begun
 		}
 	}); err != nil {
 		return err
@@ -342,13 +342,13 @@ func (b *batches) finish(ctx context.Context, o *openai.Batch, cancelled bool) e
 	if err != nil {
 		return err
 	}
-	at = now()
+	ended := now() // and not begun anew, which clients may be reading
 	if err := b.change(o, func() {
 		o.Output, o.ErrorFile = output, reasons
 		if cancelled {
-			o.Status, o.Cancelled = openai.BatchCancelled, &at
+			o.Status, o.Cancelled = openai.BatchCancelled, &ended
 		} else {
-			o.Status, o.Completed = openai.BatchCompleted, &at
+			o.Status, o.Completed = openai.BatchCompleted, &ended
 		}
 	}); err != nil {
 		return err

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/openai/openai-go/v3"
-
 	"github.com/eyelet-engine/eyelet/engine"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/failure"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/fields"
@@ -157,69 +155,6 @@ func TestDemandsThatAreNotUnderstoodAreNamed(t *testing.T) {
 			`"options":{"grammar":"root ::= \"a\"",`, 1)+`}`)
 		if r.status != 400 || !strings.Contains(r.text, "options.grammar") {
 			t.Errorf("%s: %d %s", path, r.status, r.text)
-		}
-	}
-}
-
-func TestFunctionsAreToolsOfAnEarlierShape(t *testing.T) {
-	ts := serve(t)
-	c := ts.openaiClient()
-	q := asks(t, "shape-4.png", "Paint it.")
-	paint := paintTool.OfFunction.Function
-	//lint:ignore SA1019 the shape of then is what is tested
-	q.Functions = []openai.ChatCompletionNewParamsFunction{{Name: "paint",
-		Description: openai.String("Paint."), Parameters: paint.Parameters}, {Name: "erase"}}
-	q.FunctionCall = openai.ChatCompletionNewParamsFunctionCallUnion{
-		OfFunctionCallOption: &openai.ChatCompletionFunctionCallOptionParam{Name: "paint"}}
-	a, err := c.Chat.Completions.New(t.Context(), q)
-	if err != nil || a.Choices[0].FinishReason != "function_call" ||
-		len(a.Choices[0].Message.ToolCalls) != 0 {
-		t.Fatal(err, a)
-	}
-	//lint:ignore SA1019 the shape of then is what is tested
-	call := a.Choices[0].Message.FunctionCall
-	checkPaint(t, call.Name, call.Arguments)
-	s := c.Chat.Completions.NewStreaming(t.Context(), q)
-	name, arguments, finish := "", "", ""
-	for s.Next() {
-		for _, choice := range s.Current().Choices {
-			//lint:ignore SA1019 the shape of then is what is tested
-			name += choice.Delta.FunctionCall.Name
-			//lint:ignore SA1019 the shape of then is what is tested
-			arguments += choice.Delta.FunctionCall.Arguments
-			finish += choice.FinishReason
-		}
-	}
-	if s.Err() != nil || finish != "function_call" {
-		t.Errorf("%v %q", s.Err(), finish)
-	}
-	checkPaint(t, name, arguments)
-	// What the function returned goes back in the shape of then, a second call too.
-	q.Messages = append(q.Messages, a.Choices[0].Message.ToParam(),
-		openai.ChatCompletionMessageParamOfFunction("red paint", "paint"))
-	q.FunctionCall = openai.ChatCompletionNewParamsFunctionCallUnion{
-		OfFunctionCallMode: openai.String("none")}
-	b, err := c.Chat.Completions.New(t.Context(), q)
-	if err != nil || b.Choices[0].FinishReason == "function_call" ||
-		b.Usage.PromptTokens < a.Usage.PromptTokens-200 {
-		t.Fatal(err, b)
-	}
-	base := `{"model":"seed","max_tokens":8,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":null,"function_call":{"name":"paint","arguments":"{\"color\":\"red\"}"}},{"role":"function","name":"paint","content":"wet"}]`
-	if r := ts.do(t, "POST", "/v1/chat/completions", base+`}`); r.status != 200 {
-		t.Errorf("%d %s", r.status, r.text)
-	}
-	for more, names := range map[string]string{
-		`,"function_call":{"name":"paint"}`: "function_call",
-
-		`,"functions":[{"name":"paint"}],"function_call":"must"`:                                "function_call",
-		`,"functions":[{"name":"paint"}],"function_call":{"name":"erase"}`:                      "erase",
-		`,"functions":[{"name":"paint"}],"tools":[{"type":"function","function":{"name":"a"}}]`: "functions",
-		`,"functions":[{"name":"paint"}],"tool_choice":"auto"`:                                  "tool_choice",
-		`,"functions":[{"name":"paint","parameters":{"type":"array"}}]`:                         "paint",
-	} {
-		if r := ts.do(t, "POST", "/v1/chat/completions", base+more+`}`); r.status != 400 ||
-			!strings.Contains(r.text, names) {
-			t.Errorf("%s: %d %s", more, r.status, r.text)
 		}
 	}
 }

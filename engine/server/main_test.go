@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -221,20 +222,20 @@ func borrowSeed(t *testing.T, ts *testServer, context int) *lease {
 	return l
 }
 
-// leaveStream reads the beginning of a stream, and leaves it.
-func leaveStream(t *testing.T, ts *testServer, s interface {
-	Next() bool
-	Err() error
-	Close() error
-}) {
-	t.Helper()
-	for range 3 {
-		if !s.Next() {
-			t.Fatal(s.Err())
-		}
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	ts.idle(t)
+func dataURL(t testing.TB, name string) string {
+	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(picture(t, name))
 }
+
+// idle waits until no request is under way.
+func (ts *testServer) idle(t testing.TB) {
+	t.Helper()
+	eventually(t, "no request is under way", func() bool {
+		running := ts.busy.Load()
+		for _, l := range ts.models.loaded() {
+			running += int64(l.Status.Leases)
+		}
+		return running == 0
+	})
+}
+
+const paintSchema = `{"type":"object","properties":{"color":{"enum":["red","cyan"]}},"required":["color"],"additionalProperties":false}`

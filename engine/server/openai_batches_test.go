@@ -1,19 +1,14 @@
 package server
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/openai/openai-go/v3"
 
 	wire "github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
@@ -34,191 +29,53 @@ func batchLines(n int, bad bool) string {
 
 func withBatches(dir string) func(*Options) { return func(o *Options) { o.Batches = dir } }
 
-// uploaded is a file of the lines.
-func uploaded(t *testing.T, c *openai.Client, text string) *openai.FileObject {
+// input uploads the lines of a batch, and returns the file's id.
+func (ts *testServer) input(t *testing.T, lines string) string {
 	t.Helper()
-	f, err := c.Files.New(t.Context(),
-		openai.FileNewParams{File: openai.File(strings.NewReader(text), "in.jsonl",
-			"application/jsonl"), Purpose: openai.FilePurposeBatch})
-	if err != nil {
-		t.Fatal(err)
+	body, kind := form(t, map[string]string{"purpose": "batch"}, map[string][]byte{
+		"file": []byte(lines)})
+	r := ts.postAs(t, "/v1/files", kind, body)
+	var f wire.FileObject
+	if err := json.Unmarshal([]byte(r.text), &f); err != nil || r.status != http.StatusOK {
+		t.Fatalf("%d %s", r.status, r.text)
 	}
-	if f.Bytes != int64(len(text)) || f.Filename != "in.jsonl" || f.Object != "file" ||
-		f.Purpose != "batch" || f.CreatedAt == 0 {
-		t.Errorf("%s", f.RawJSON())
-	}
-	return f
+	return f.ID
 }
 
-func created(t *testing.T, c *openai.Client, input string) *openai.Batch {
+// batch sends a request that is answered with a batch.
+func (ts *testServer) batch(t *testing.T, method, path, body string) (b wire.Batch) {
 	t.Helper()
-	b, err := c.Batches.New(t.Context(), openai.BatchNewParams{
-		InputFileID: input, Endpoint: openai.BatchNewParamsEndpointV1ChatCompletions,
-		CompletionWindow: openai.BatchNewParamsCompletionWindow24h,
-		Metadata:         map[string]string{"name": "a test"},
-	})
-	if err != nil {
-		t.Fatal(err)
+	r := ts.do(t, method, "/v1/batches"+path, body)
+	if err := json.Unmarshal([]byte(r.text), &b); err != nil || r.status != http.StatusOK {
+		t.Fatalf("%d %s", r.status, r.text)
 	}
 	return b
 }
 
-// until polls a batch as clients do, until it has ended.
-func until(t *testing.T, c *openai.Client, id string) *openai.Batch {
+// begin begins a batch of n requests, and returns its id.
+func (ts *testServer) begin(t *testing.T, n int) string {
 	t.Helper()
-	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		b, err := c.Batches.Get(t.Context(), id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		switch b.Status {
-		case openai.BatchStatusCompleted, openai.BatchStatusFailed, openai.BatchStatusCancelled:
-			return b
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%s", b.RawJSON())
-		}
-	}
+	return ts.batch(t, http.MethodPost, "", fmt.Sprintf(`{"input_file_id": %q,
+		"endpoint": "/v1/chat/completions", "completion_window": "24h"}`,
+		ts.input(t, batchLines(n, false)))).ID
 }
 
-// content is the lines of a file, by custom_id.
-func content(t *testing.T, c *openai.Client, id string) map[string]map[string]any {
+// polled polls a batch as clients do, until it has a status.
+func (ts *testServer) polled(t *testing.T, id, status string) (b wire.Batch) {
 	t.Helper()
-	r, err := c.Files.Content(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	data, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := map[string]map[string]any{}
-	for line := range strings.Lines(string(data)) {
-		var v map[string]any
-		if err := json.Unmarshal([]byte(line), &v); err != nil {
-			t.Fatalf("%q: %v", line, err)
-		}
-		name, _ := v["custom_id"].(string)
-		if lines[name] != nil {
-			t.Errorf("%s has two lines", name)
-		}
-		lines[name] = v
-	}
-	return lines
-}
-
-func TestOpenAIBatches(t *testing.T) {
-	ts := serve(t, withBatches(t.TempDir()))
-	c := ts.openaiClient()
-	f := uploaded(t, c, batchLines(20, true))
-	b := created(t, c, f.ID)
-	if b.Object != "batch" || b.InputFileID != f.ID || b.CompletionWindow != "24h" ||
-		b.CreatedAt == 0 || b.ExpiresAt != b.CreatedAt+86400 || b.Metadata["name"] != "a test" {
-		t.Errorf("%s", b.RawJSON())
-	}
-	b = until(t, c, b.ID)
-	if b.Status != openai.BatchStatusCompleted || b.RequestCounts.Total != 22 ||
-		b.RequestCounts.Completed != 20 || b.RequestCounts.Failed != 2 || b.InProgressAt == 0 ||
-		b.FinalizingAt == 0 || b.CompletedAt == 0 {
-		t.Errorf("%s", b.RawJSON())
-	}
-	good, bad := content(t, c, b.OutputFileID), content(t, c, b.ErrorFileID)
-	if len(good) != 20 || len(bad) != 2 {
-		t.Fatalf("%d and %d lines", len(good), len(bad))
-	}
-	for name, line := range good {
-		response, _ := line["response"].(map[string]any)
-		body, _ := json.Marshal(response["body"])
-		var answer openai.ChatCompletion
-		if err := json.Unmarshal(body, &answer); err != nil || len(answer.Choices) != 1 ||
-			answer.Usage.CompletionTokens == 0 || response["status_code"] != 200.0 ||
-			line["error"] != nil {
-			t.Errorf("%s: %v, %v", name, line, err)
-		}
-	}
-	if response, _ := bad["bad"]["response"].(map[string]any); response["status_code"] != 400.0 {
-		t.Errorf("%v", bad["bad"])
-	}
-	if fault, _ := bad["none"]["error"].(map[string]any); fault["code"] != "model_not_found" {
-		t.Errorf("%v", bad["none"])
-	}
-	list := c.Batches.ListAutoPaging(t.Context(), openai.BatchListParams{Limit: openai.Int(1)})
-	for list.Next() {
-		if list.Current().ID != b.ID {
-			t.Errorf("%s", list.Current().RawJSON())
-		}
-	}
-	files, err := c.Files.List(t.Context(), openai.FileListParams{})
-	if err != nil || len(files.Data) != 3 || list.Err() != nil {
-		t.Errorf("%+v, %v, %v", files, err, list.Err())
-	}
-	if d, err := c.Files.Delete(t.Context(), f.ID); err != nil || !d.Deleted {
-		t.Error(d, err)
-	}
-	if _, err := c.Files.Get(t.Context(), f.ID); !hasStatus(err, 404) {
-		t.Error(err)
-	}
-}
-
-func hasStatus(err error, status int) bool {
-	e, ok := errors.AsType[*openai.Error](err)
-	return ok && e.StatusCode == status
-}
-
-func TestABatchThatCannotBegin(t *testing.T) {
-	ts := serve(t, withBatches(t.TempDir()))
-	c := ts.openaiClient()
-	f := uploaded(t, c, batchLines(2, false)+batchLines(1,
-		false)+"{\n"+strings.Replace(batchLines(1, false), "chat/completions", "embeddings", 1))
-	b := until(t, c, created(t, c, f.ID).ID)
-	if b.Status != openai.BatchStatusFailed || b.FailedAt == 0 || len(b.Errors.Data) != 3 {
-		t.Fatalf("%s", b.RawJSON())
-	}
-	for i, want := range []struct {
-		code string
-		line int64
-	}{{"duplicate_custom_id", 3}, {"invalid_json_line", 4}, {"mismatched_endpoint", 5}} {
-		if e := b.Errors.Data[i]; e.Code != want.code || e.Line != want.line {
-			t.Errorf("%+v, want %+v", e, want)
-		}
-	}
-	if _, err := c.Batches.Cancel(t.Context(), b.ID); !hasStatus(err, 409) {
-		t.Error(err)
-	}
-	for _, p := range []openai.BatchNewParams{
-		{InputFileID: "file-none", Endpoint: "/v1/chat/completions", CompletionWindow: "24h"},
-		{InputFileID: f.ID, Endpoint: "/v1/audio", CompletionWindow: "24h"},
-		{InputFileID: f.ID, Endpoint: "/v1/chat/completions", CompletionWindow: "1h"},
-	} {
-		if _, err := c.Batches.New(t.Context(), p); !hasStatus(err, 400) ||
-			strings.Contains(err.Error(), "[/v1") {
-			t.Errorf("%+v: %v", p, err)
-		}
-	}
-	if _, err := c.Batches.Get(t.Context(), "batch_none"); !hasStatus(err, 404) {
-		t.Error(err)
-	}
-	if _, err := c.Files.New(t.Context(), openai.FileNewParams{File: bytes.NewReader(nil),
-		Purpose: openai.FilePurposeVision}); !hasStatus(err, 400) {
-		t.Error(err)
-	}
+	eventually(t, "the batch is "+status, func() bool {
+		b = ts.batch(t, http.MethodGet, "/"+id, "")
+		return b.Status == status
+	})
+	return b
 }
 
 // A batch goes on after the server ends, and a client may cancel it.
 func TestBatchesGoOnAndAreCancelled(t *testing.T) {
 	dir := t.TempDir()
 	first := serve(t, withBatches(dir))
-	c := first.openaiClient()
-	goesOn := created(t, c, uploaded(t, c, batchLines(40, false)).ID).ID
-	for {
-		b, err := c.Batches.Get(t.Context(), goesOn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if b.RequestCounts.Completed > 5 {
-			break
-		}
+	goesOn := first.begin(t, 40)
+	for first.batch(t, http.MethodGet, "/"+goesOn, "").Counts.Completed <= 5 {
 		time.Sleep(5 * time.Millisecond)
 	}
 	first.end()
@@ -227,20 +84,31 @@ func TestBatchesGoOnAndAreCancelled(t *testing.T) {
 	}
 	first.ended <- nil // for the end of the test
 	second := serve(t, withBatches(dir))
-	c = second.openaiClient()
-	cancelled := created(t, c, uploaded(t, c, batchLines(500, false)).ID).ID
-	b, err := c.Batches.Cancel(t.Context(), cancelled)
-	if err != nil || b.Status != openai.BatchStatusCancelling &&
-		b.Status != openai.BatchStatusCancelled || b.CancellingAt == 0 {
-		t.Errorf("%v, %v", b, err)
+	cancelled := second.begin(t, 500)
+	b := second.batch(t, http.MethodPost, "/"+cancelled+"/cancel", "")
+	if b.Status != "cancelling" && b.Status != "cancelled" || b.Cancelling == nil {
+		t.Errorf("%+v", b)
 	}
-	if b = until(t, c, cancelled); b.Status != openai.BatchStatusCancelled || b.CancelledAt == 0 {
-		t.Errorf("%s", b.RawJSON())
+	if b = second.polled(t, cancelled, "cancelled"); b.Cancelled == nil {
+		t.Errorf("%+v", b)
 	}
-	if b = until(t, c, goesOn); b.Status != openai.BatchStatusCompleted ||
-		b.RequestCounts.Completed != 40 || len(content(t, c, b.OutputFileID)) != 40 ||
-		b.ErrorFileID != "" {
-		t.Errorf("%s", b.RawJSON())
+	b = second.polled(t, goesOn, "completed")
+	if b.Counts.Completed != 40 || b.Output == nil || b.ErrorFile != nil {
+		t.Fatalf("%+v", b)
+	}
+	names := map[string]bool{}
+	r := second.do(t, http.MethodGet, "/v1/files/"+*b.Output+"/content", "")
+	for line := range strings.Lines(r.text) {
+		var v struct {
+			Name string `json:"custom_id"`
+		}
+		if err := json.Unmarshal([]byte(line), &v); err != nil || names[v.Name] {
+			t.Errorf("%v: %s", err, line)
+		}
+		names[v.Name] = true
+	}
+	if r.status != http.StatusOK || len(names) != 40 {
+		t.Errorf("%d: %d answers", r.status, len(names))
 	}
 }
 
@@ -289,59 +157,11 @@ func TestRestsOfUploadsGo(t *testing.T) {
 	}
 	old, young := rest(".file-a.tmp", 25*time.Hour), rest("file-b", time.Hour)
 	ts := serve(t, withBatches(dir))
-	f := uploaded(t, ts.openaiClient(), batchLines(1, false))
+	uploaded := ts.input(t, batchLines(1, false))
 	for path, stays := range map[string]bool{old: false, young: true,
-		filepath.Join(dir, "files", f.ID): true} {
+		filepath.Join(dir, "files", uploaded): true} {
 		if _, err := os.Stat(path); (err == nil) != stays {
 			t.Errorf("%s: %v", path, err)
 		}
-	}
-}
-
-// Files go when their time is over, but for those that a batch reads.
-func TestFilesOfBatchesExpire(t *testing.T) {
-	ts := serve(t, withBatches(t.TempDir()))
-	c := ts.openaiClient()
-	upload := func(seconds int64) (*openai.FileObject, error) {
-		return c.Files.New(t.Context(), openai.FileNewParams{
-			File: openai.File(strings.NewReader(batchLines(2, false)), "in.jsonl",
-				"application/jsonl"), Purpose: openai.FilePurposeBatch,
-			ExpiresAfter: openai.FileNewParamsExpiresAfter{Seconds: seconds}})
-	}
-	f, err := upload(3600)
-	if err != nil || f.ExpiresAt != f.CreatedAt+3600 {
-		t.Fatalf("%v, %v", f, err)
-	}
-	_, err = upload(60)
-	if refused, ok := errors.AsType[*openai.Error](err); !ok || refused.Message !=
-		"expires_after.seconds is 60; give 3600 to 2592000" {
-		t.Errorf("a minute: %v", err)
-	}
-	b, err := c.Batches.New(t.Context(), openai.BatchNewParams{InputFileID: f.ID,
-		Endpoint:           openai.BatchNewParamsEndpointV1ChatCompletions,
-		CompletionWindow:   openai.BatchNewParamsCompletionWindow24h,
-		OutputExpiresAfter: openai.BatchNewParamsOutputExpiresAfter{Seconds: 7200}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	over := func(id string) {
-		ts.batches.mu.Lock()
-		defer ts.batches.mu.Unlock()
-		past := now() - 1
-		ts.batches.files[id].Expires = &past
-	}
-	over(f.ID) // while it is read, or just before it was
-	b = until(t, c, b.ID)
-	output, err := c.Files.Get(t.Context(), b.OutputFileID)
-	if err != nil || output.ExpiresAt != output.CreatedAt+7200 || b.RequestCounts.Completed != 2 {
-		t.Fatalf("%v, %v, %s", output, err, b.RawJSON())
-	}
-	over(output.ID)
-	list, err := c.Files.List(t.Context(), openai.FileListParams{})
-	if err != nil || len(list.Data) != 0 {
-		t.Errorf("%v, %v", list, err)
-	}
-	if _, err := c.Files.Content(t.Context(), output.ID); err == nil {
-		t.Error("the bytes of a file whose time is over are there")
 	}
 }

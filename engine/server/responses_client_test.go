@@ -1,3 +1,7 @@
+// Compiled for the race detector, the client's module alone would take longer than all tests.
+
+//go:build !race
+
 package server
 
 import (

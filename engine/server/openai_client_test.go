@@ -1,3 +1,7 @@
+// Compiled for the race detector, the client's module alone would take longer than all tests.
+
+//go:build !race
+
 package server
 
 import (
@@ -9,13 +13,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/shared"
-
-	wire "github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
 
 // openai is OpenAI's own Go client.
@@ -23,10 +24,6 @@ func (ts *testServer) openaiClient() *openai.Client {
 	c := openai.NewClient(option.WithBaseURL(ts.url+"/v1/"), option.WithHTTPClient(ts.http),
 		option.WithAPIKey("none"), option.WithMaxRetries(0))
 	return &c
-}
-
-func dataURL(t testing.TB, name string) string {
-	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(picture(t, name))
 }
 
 // asks is a question about a picture.
@@ -322,18 +319,6 @@ func TestOpenAIErrors(t *testing.T) {
 	}
 }
 
-// idle waits until no request is under way.
-func (ts *testServer) idle(t testing.TB) {
-	t.Helper()
-	eventually(t, "no request is under way", func() bool {
-		running := ts.busy.Load()
-		for _, l := range ts.models.loaded() {
-			running += int64(l.Status.Leases)
-		}
-		return running == 0
-	})
-}
-
 func TestOpenAIStreamsEndWithTheirClients(t *testing.T) {
 	ts := serve(t)
 	c := ts.openaiClient()
@@ -388,110 +373,6 @@ func TestOpenAICompletions(t *testing.T) {
 	if r := ts.do(t, "POST", "/v1/completions",
 		`{"model":"seed","prompt":[1,5,9],"max_tokens":2}`); r.status != 200 {
 		t.Errorf("tokens: %d %s", r.status, r.text)
-	}
-}
-
-// completionReply is an answer to a completion request as a client in any language sees it.
-type completionReply struct {
-	Choices []struct {
-		Index    int
-		Text     string
-		Logprobs *struct {
-			Tokens  []string
-			Values  []*float64           `json:"token_logprobs"`
-			Top     []map[string]float64 `json:"top_logprobs"`
-			Offsets []int                `json:"text_offset"`
-		}
-		Finish string `json:"finish_reason"`
-	}
-	Usage wire.Usage
-}
-
-func (ts *testServer) complete(t *testing.T, body string) completionReply {
-	t.Helper()
-	r := ts.do(t, "POST", "/v1/completions", body)
-	var a completionReply
-	if err := json.Unmarshal([]byte(r.text), &a); err != nil || r.status != 200 ||
-		len(a.Choices) == 0 {
-		t.Fatalf("%s: %d %s", body, r.status, r.text)
-	}
-	return a
-}
-
-func TestOpenAICompletionsScoreTheirPrompts(t *testing.T) {
-	ts := serve(t)
-	const prompt = "USER: What colour is größer als €5, 日本? 🙂 ASSISTANT:"
-	for name, more := range map[string]string{"alone": `"max_tokens":0`,
-		"before an answer": `"max_tokens":3`, "a float": `"max_tokens":0.0`} {
-		a := ts.complete(t, `{"model":"seed","prompt":"`+prompt+`","echo":true,"logprobs":2,"temperature":0,`+more+`}`)
-		c, runes := a.Choices[0], []rune(a.Choices[0].Text)
-		l := c.Logprobs
-		if !strings.HasPrefix(c.Text, prompt) || l == nil || len(l.Tokens) != len(l.Values) ||
-			len(l.Top) != len(l.Tokens) || len(l.Offsets) != len(l.Tokens) {
-			t.Fatalf("%s: %+v", name, a)
-		}
-		read := 1 // the token that begins a text
-		for _, at := range l.Offsets {
-			if at < utf8.RuneCountInString(prompt) {
-				read++
-			}
-		}
-		answered := name == "before an answer"
-		if (c.Text == prompt) == answered || (a.Usage.Completion > 0) != answered ||
-			a.Usage.Prompt != read || !answered && c.Finish != "length" {
-			t.Errorf("%s: %q, %+v for %d tokens", name, c.Text, a.Usage, len(l.Tokens))
-		}
-		for i, token := range l.Tokens {
-			if !strings.HasPrefix(token, "bytes:") &&
-				!strings.HasPrefix(string(runes[l.Offsets[i]:]), token) {
-				t.Errorf("%s: token %d is %q, and %q stands there", name, i, token,
-					string(runes[l.Offsets[i]:]))
-			}
-			if (l.Values[i] == nil) != (i == 0) || (l.Top[i] == nil) != (i == 0) {
-				t.Errorf("%s: token %d: %v %v", name, i, l.Values[i], l.Top[i])
-			}
-			if i > 0 && (*l.Values[i] > 0 || len(l.Top[i]) < 1 || len(l.Top[i]) > 3 ||
-				l.Top[i][token] < *l.Values[i]) {
-				t.Errorf("%s: token %d: %v %v", name, i, *l.Values[i], l.Top[i])
-			}
-		}
-	}
-	// Texts and lists of tokens in one request, several answers to each, more than are computed at
-	// a time.
-	a := ts.complete(t, `{"model":"seed","prompt":["a circle",[1,300.0,"301"],[5]],"n":2,"echo":true,"logprobs":0,"max_tokens":0}`)
-	if len(a.Choices) != 6 || a.Choices[5].Index != 5 || a.Choices[2].Text != a.Choices[3].Text ||
-		len(a.Choices[2].Logprobs.Tokens) != 3 || len(a.Choices[4].Logprobs.Tokens) != 1 {
-		t.Errorf("%+v", a)
-	}
-	if top := a.Choices[2].Logprobs.Top[1]; len(top) != 1 {
-		t.Errorf("nothing but the token was asked for: %v", top)
-	}
-	if a := ts.complete(t, `{"model":"seed","prompt":["a`+strings.Repeat(`","b`,
-		40)+`"],"max_tokens":1,"echo":true,"logprobs":1}`); len(a.Choices) != 41 ||
-		a.Choices[40].Index != 40 {
-		t.Errorf("%d answers", len(a.Choices))
-	}
-	// Without an answer, without a prompt, and both streamed.
-	if a := ts.complete(t,
-		`{"model":"seed","prompt":"a circle","max_tokens":0,"logprobs":1}`); a.Choices[0].Text !=
-		"" || a.Choices[0].Logprobs == nil || a.Usage.Prompt == 0 {
-		t.Errorf("%+v", a)
-	}
-	for _, body := range []string{`{"model":"seed","max_tokens":2}`,
-		`{"model":"seed","prompt":null,"max_tokens":2}`,
-		`{"model":"seed","prompt":"","max_tokens":2,"echo":true,"logprobs":1}`,
-		`{"model":"seed","prompt":["",[]],"max_tokens":2}`} {
-		// one token each, behind which the toy may end
-		if a := ts.complete(t, body); a.Usage.Prompt != len(a.Choices) {
-			t.Errorf("%s: %+v", body, a)
-		}
-	}
-	r := ts.do(t, "POST",
-		"/v1/completions", `{"model":"seed","prompt":["a circle",[5,6]],"echo":true,"max_tokens":0,"logprobs":1,"stream":true,"stream_options":{"include_usage":true}}`)
-	if !strings.Contains(r.text, `"text":"a circle"`) ||
-		strings.Count(r.text, `"usage":null`) != 2 || !strings.Contains(r.text, `"total_tokens"`) ||
-		!strings.HasSuffix(r.text, "data: [DONE]\n\n") {
-		t.Errorf("%s", r.text)
 	}
 }
 
@@ -554,4 +435,85 @@ func TestOpenAIModels(t *testing.T) {
 	if e := openaiProblem(t, err); e.StatusCode != http.StatusNotFound {
 		t.Error(e)
 	}
+}
+
+func TestFunctionsAreToolsOfAnEarlierShape(t *testing.T) {
+	ts := serve(t)
+	c := ts.openaiClient()
+	q := asks(t, "shape-4.png", "Paint it.")
+	paint := paintTool.OfFunction.Function
+	//lint:ignore SA1019 the shape of then is what is tested
+	q.Functions = []openai.ChatCompletionNewParamsFunction{{Name: "paint",
+		Description: openai.String("Paint."), Parameters: paint.Parameters}, {Name: "erase"}}
+	q.FunctionCall = openai.ChatCompletionNewParamsFunctionCallUnion{
+		OfFunctionCallOption: &openai.ChatCompletionFunctionCallOptionParam{Name: "paint"}}
+	a, err := c.Chat.Completions.New(t.Context(), q)
+	if err != nil || a.Choices[0].FinishReason != "function_call" ||
+		len(a.Choices[0].Message.ToolCalls) != 0 {
+		t.Fatal(err, a)
+	}
+	//lint:ignore SA1019 the shape of then is what is tested
+	call := a.Choices[0].Message.FunctionCall
+	checkPaint(t, call.Name, call.Arguments)
+	s := c.Chat.Completions.NewStreaming(t.Context(), q)
+	name, arguments, finish := "", "", ""
+	for s.Next() {
+		for _, choice := range s.Current().Choices {
+			//lint:ignore SA1019 the shape of then is what is tested
+			name += choice.Delta.FunctionCall.Name
+			//lint:ignore SA1019 the shape of then is what is tested
+			arguments += choice.Delta.FunctionCall.Arguments
+			finish += choice.FinishReason
+		}
+	}
+	if s.Err() != nil || finish != "function_call" {
+		t.Errorf("%v %q", s.Err(), finish)
+	}
+	checkPaint(t, name, arguments)
+	// What the function returned goes back in the shape of then, a second call too.
+	q.Messages = append(q.Messages, a.Choices[0].Message.ToParam(),
+		openai.ChatCompletionMessageParamOfFunction("red paint", "paint"))
+	q.FunctionCall = openai.ChatCompletionNewParamsFunctionCallUnion{
+		OfFunctionCallMode: openai.String("none")}
+	b, err := c.Chat.Completions.New(t.Context(), q)
+	if err != nil || b.Choices[0].FinishReason == "function_call" ||
+		b.Usage.PromptTokens < a.Usage.PromptTokens-200 {
+		t.Fatal(err, b)
+	}
+	base := `{"model":"seed","max_tokens":8,"messages":[{"role":"user","content":"x"},{"role":"assistant","content":null,"function_call":{"name":"paint","arguments":"{\"color\":\"red\"}"}},{"role":"function","name":"paint","content":"wet"}]`
+	if r := ts.do(t, "POST", "/v1/chat/completions", base+`}`); r.status != 200 {
+		t.Errorf("%d %s", r.status, r.text)
+	}
+	for more, names := range map[string]string{
+		`,"function_call":{"name":"paint"}`: "function_call",
+
+		`,"functions":[{"name":"paint"}],"function_call":"must"`:                                "function_call",
+		`,"functions":[{"name":"paint"}],"function_call":{"name":"erase"}`:                      "erase",
+		`,"functions":[{"name":"paint"}],"tools":[{"type":"function","function":{"name":"a"}}]`: "functions",
+		`,"functions":[{"name":"paint"}],"tool_choice":"auto"`:                                  "tool_choice",
+		`,"functions":[{"name":"paint","parameters":{"type":"array"}}]`:                         "paint",
+	} {
+		if r := ts.do(t, "POST", "/v1/chat/completions", base+more+`}`); r.status != 400 ||
+			!strings.Contains(r.text, names) {
+			t.Errorf("%s: %d %s", more, r.status, r.text)
+		}
+	}
+}
+
+// leaveStream reads the beginning of a stream, and leaves it.
+func leaveStream(t *testing.T, ts *testServer, s interface {
+	Next() bool
+	Err() error
+	Close() error
+}) {
+	t.Helper()
+	for range 3 {
+		if !s.Next() {
+			t.Fatal(s.Err())
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	ts.idle(t)
 }

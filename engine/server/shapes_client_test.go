@@ -1,3 +1,7 @@
+// Compiled for the race detector, the client's module alone would take longer than all tests.
+
+//go:build !race
+
 package server
 
 import (
@@ -145,8 +149,6 @@ func readShapes[T any](t *testing.T, ts *testServer, method, path, body string, 
 		t.Errorf("%s: %s\n%.400s", path, f, documents[0])
 	}
 }
-
-const paintSchema = `{"type":"object","properties":{"color":{"enum":["red","cyan"]}},"required":["color"],"additionalProperties":false}`
 
 // What is answered has the fields of OpenAI's schema, from which its client was generated.
 func TestShapesOfOpenAI(t *testing.T) {
