@@ -5,9 +5,9 @@ import "C"
 
 import "slices"
 
-// The paths of kernels/accel/product.h that this package names. Two are ggml's own CPU backend: over
-// weights as they lie in the file, and, behind all others, over weights that it has repacked while
-// loading. Of ours, the path over integers reads some repacked weights as well.
+// The paths of kernels/accel/product.h that this package names. Two are ggml's own CPU backend:
+// over weights as they lie in the file, and, behind all others, over weights that it has repacked
+// while loading. Of ours, the path over integers reads some repacked weights as well.
 const (
 	pathGGML     = 0
 	pathIntegers = 1

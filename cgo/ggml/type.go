@@ -60,8 +60,8 @@ func Types() []Type {
 	return all
 }
 
-// Known reports whether t is a type of the loaded libggml. Numbers of types that ggml has removed are
-// not.
+// Known reports whether t is a type of the loaded libggml. Numbers of types that ggml has removed
+// are not.
 func (t Type) Known() bool {
 	return t >= 0 && t < C.GGML_TYPE_COUNT && C.ggml_type_size(C.enum_ggml_type(t)) > 0 &&
 		C.ggml_blck_size(C.enum_ggml_type(t)) > 0

@@ -74,8 +74,8 @@ func (a *Adapter) Close() error {
 	return nil
 }
 
-// SetAdapters makes the next Decode, and all after it, apply these adapters, each with its scale. An
-// empty list removes all.
+// SetAdapters makes the next Decode, and all after it, apply these adapters, each with its scale.
+// An empty list removes all.
 func (c *Context) SetAdapters(adapters []*Adapter, scales []float32) error {
 	if c.c == nil {
 		return ErrClosed

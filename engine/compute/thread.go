@@ -42,8 +42,8 @@ func newThread(r *recheck) *Thread {
 	return t
 }
 
-// Acquire returns the compute thread, and starts it for its first user. Each call must be matched by
-// a call of [Release].
+// Acquire returns the compute thread, and starts it for its first user. Each call must be matched
+// by a call of [Release].
 func Acquire() *Thread {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()

@@ -66,8 +66,8 @@ type Sequence struct {
 	Running bool
 
 	cells []int32 // of each item
-	// After a Shift the items from pure on depend on others that are gone: a prompt of the same items
-	// would have other cells, so none may share them.
+	// After a Shift the items from pure on depend on others that are gone: a prompt of the same
+	// items would have other cells, so none may share them.
 	shifted   bool
 	pure      int
 	private   bool    // opened afresh: while it runs, nothing is taken from it or given to it
@@ -90,9 +90,9 @@ func New(cfg Config) *Cache {
 // shares reports whether sequences can hold cells together.
 func (c *Cache) shares() bool { return !c.cfg.Rigid && c.cfg.Window <= 0 }
 
-// Match returns the sequence that holds the longest prefix of p that can be shared, and the prefix's
-// length, or nil and 0. The last item of p is never part of it, since its output is wanted. Among
-// sequences with the same prefix, one that can be taken over comes first.
+// Match returns the sequence that holds the longest prefix of p that can be shared, and the
+// prefix's length, or nil and 0. The last item of p is never part of it, since its output is
+// wanted. Among sequences with the same prefix, one that can be taken over comes first.
 func (c *Cache) Match(p *Prompt) (from *Sequence, n int) {
 	for _, s := range c.seqs {
 		if s == nil || s.Len() < n {
@@ -105,9 +105,9 @@ func (c *Cache) Match(p *Prompt) (from *Sequence, n int) {
 	return from, n
 }
 
-// Holder returns the sequence in which p was computed: it holds all items of p, or all but the last.
-// Of several it returns the one with the fewest items beyond, and nil if there is none. Items that a
-// Shift has moved do not count.
+// Holder returns the sequence in which p was computed: it holds all items of p, or all but the
+// last. Of several it returns the one with the fewest items beyond, and nil if there is none. Items
+// that a Shift has moved do not count.
 func (c *Cache) Holder(p *Prompt) (best *Sequence) {
 	for _, s := range c.seqs {
 		if s == nil || s.shifted || s.Len() == 0 || (best != nil && best.Len() <= s.Len()) {
@@ -158,8 +158,8 @@ func (c *Cache) windowStands(s *Sequence, next llama.Pos) bool {
 
 // Open returns a running sequence for p, which begins with as many items of p as the memory holds
 // already: its Len. A finished sequence that ends there is taken over; else the cells are shared.
-// With fresh nothing is shared, neither now nor while the sequence runs. The error is ErrNoSequence,
-// or one of the memory.
+// With fresh nothing is shared, neither now nor while the sequence runs. The error is
+// ErrNoSequence, or one of the memory.
 func (c *Cache) Open(p *Prompt, fresh bool) (*Sequence, error) {
 	var from *Sequence
 	n := 0
@@ -358,8 +358,8 @@ func (c *Cache) Drop(s *Sequence) error {
 	return nil
 }
 
-// Adopt returns a running sequence, with room for the items of p up to n, which the caller is about to
-// restore from a saved state. If that fails, the caller must Drop it. The error is ErrNoCells or
+// Adopt returns a running sequence, with room for the items of p up to n, which the caller is about
+// to restore from a saved state. If that fails, the caller must Drop it. The error is ErrNoCells or
 // ErrNoSequence.
 func (c *Cache) Adopt(p *Prompt, n int) (*Sequence, error) {
 	if n > c.Available() {

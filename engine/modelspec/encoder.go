@@ -31,8 +31,8 @@ func (spec *Spec) EncoderName() (string, error) {
 	return EncoderOf(f)
 }
 
-// EncoderOf returns the encoder that runs the tower of a projector file by default: [EncoderNative] or
-// [EncoderMtmd]. Its error wraps the engine's ErrModelFile.
+// EncoderOf returns the encoder that runs the tower of a projector file by default: [EncoderNative]
+// or [EncoderMtmd]. Its error wraps the engine's ErrModelFile.
 func EncoderOf(projector *gguf.File) (string, error) {
 	_, err := vision.Describe(projector)
 	switch {

@@ -36,8 +36,8 @@ func CheckFile(path string) error {
 	return nil
 }
 
-// checkTokens refuses a vocabulary with two tokens of one text, on which libllama asserts. Empty texts
-// may repeat: libllama names those tokens itself.
+// checkTokens refuses a vocabulary with two tokens of one text, on which libllama asserts. Empty
+// texts may repeat: libllama names those tokens itself.
 func checkTokens(f *gguf.File) error {
 	tokens, _ := f.Strings("tokenizer.ggml.tokens")
 	first := make(map[string]int, len(tokens))
@@ -150,8 +150,8 @@ func checkProjector(path, model string, width int) error {
 	return nil
 }
 
-// checkEpsilons refuses an epsilon of a norm that is negative or not finite: libggml's assertion would
-// abort the process.
+// checkEpsilons refuses an epsilon of a norm that is negative or not finite: libggml's assertion
+// would abort the process.
 func checkEpsilons(f *gguf.File) error {
 	for _, kv := range f.Keys() {
 		if x, ok := kv.Value.Float(); ok && strings.HasSuffix(kv.Key, "epsilon") &&
@@ -162,9 +162,9 @@ func checkEpsilons(f *gguf.File) error {
 	return nil
 }
 
-// CheckRotation refuses a model that rotates its keys, but none of their numbers: libllama 0.7 would
-// compute for ever. Hybrid models may have none, and so may models that rotate only within their
-// sliding windows.
+// CheckRotation refuses a model that rotates its keys, but none of their numbers: libllama 0.7
+// would compute for ever. Hybrid models may have none, and so may models that rotate only within
+// their sliding windows.
 func CheckRotation(lm *llama.Model) error {
 	arch, _ := lm.Meta("general.architecture")
 	key := arch + ".rope.dimension_count"

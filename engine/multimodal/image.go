@@ -24,8 +24,8 @@ type Image struct {
 	document *document.Document // of the data, where it is open already
 }
 
-// File reads a picture from a file. A file that is larger than the decoder accepts is refused without
-// being read.
+// File reads a picture from a file. A file that is larger than the decoder accepts is refused
+// without being read.
 func File(path string) (*Image, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -68,8 +68,9 @@ func notMade(err error) error {
 	return err
 }
 
-// compose makes a model by its recipe; if it fails, nothing is left of it. The files of from, if that
-// is not nil, are brought into the store first. smaller, if not nil, quantizes the language model.
+// compose makes a model by its recipe; if it fails, nothing is left of it. The files of from, if
+// that is not nil, are brought into the store first. smaller, if not nil, quantizes the language
+// model.
 func compose(ctx context.Context, st *store.Store, name store.Name, recipe store.Recipe,
 	from *model, smaller *quantization, progress *progress) error {
 	session, err := st.Begin(ctx)
@@ -381,8 +382,8 @@ func (s *Server) ollamaDelete(w http.ResponseWriter, _ *http.Request, q *api.Del
 	return nil
 }
 
-// ollamaPull answers POST /api/pull. A model that is here counts as pulled. Any other is refused: the
-// server would have to connect to another machine.
+// ollamaPull answers POST /api/pull. A model that is here counts as pulled. Any other is refused:
+// the server would have to connect to another machine.
 func (s *Server) ollamaPull(w http.ResponseWriter, r *http.Request, q *api.PullRequest) error {
 	//lint:ignore SA1019 older clients send it
 	if _, err := s.models.find(cmp.Or(q.Model, q.Name)); err != nil {
@@ -395,8 +396,8 @@ func (s *Server) ollamaPull(w http.ResponseWriter, r *http.Request, q *api.PullR
 	return progress.say("success")
 }
 
-// ollamaTransfer refuses POST /api/push, and /api/pull of a model that is not here: the server would
-// have to connect to another machine.
+// ollamaTransfer refuses POST /api/push, and /api/pull of a model that is not here: the server
+// would have to connect to another machine.
 func (s *Server) ollamaTransfer(_ http.ResponseWriter, r *http.Request) error {
 	return failure.New(http.StatusNotImplemented, failure.KindUnsupported,
 		"%s is not served: this server has no registry, and connects to none; on its machine, "+

@@ -111,8 +111,8 @@ func blanksArePluses(text string) bool {
 	return len(pieces) == 2
 }
 
-// isPicture reports whether data begins like a picture file or a PDF. Whether the file is whole, the
-// engine finds out.
+// isPicture reports whether data begins like a picture file or a PDF. Whether the file is whole,
+// the engine finds out.
 func isPicture(data []byte) bool {
 	if strings.HasPrefix(http.DetectContentType(data), "image/") || document.IsPDF(data) ||
 		sound.Is(data) {

@@ -11,8 +11,8 @@ import (
 	"github.com/eyelet-engine/eyelet/engine/server/internal/openai"
 )
 
-// tokenizeRequest is the body of POST /tokenize in llama-server's or vLLM's form. Both have this path;
-// the fields tell which form it is.
+// tokenizeRequest is the body of POST /tokenize in llama-server's or vLLM's form. Both have this
+// path; the fields tell which form it is.
 type tokenizeRequest struct {
 	Model string `json:"model"`
 	// Of llama-server.

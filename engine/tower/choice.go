@@ -32,8 +32,8 @@ import (
 // compared. A tower of hardly more blocks stays on the CPU, as there is little to gain.
 const rounds = 5
 
-// deviceWinsBelow is the share of the CPU's time that the device must stay below in the median of all
-// rounds. It must also be faster in every round but one. Else the tower stays on the CPU.
+// deviceWinsBelow is the share of the CPU's time that the device must stay below in the median of
+// all rounds. It must also be faster in every round but one. Else the tower stays on the CPU.
 const deviceWinsBelow = 0.95
 
 // rowsAgree is the least cosine of a row of the device's to the CPU's. Where both compute rightly,
@@ -149,8 +149,8 @@ func (c *choice) recall() (known bool) {
 // right reports whether the device computes the same rows as the CPU.
 func (c *choice) right() bool { return c.cosine >= rowsAgree }
 
-// fault returns the error for a device that computes a tower wrongly. That happens: with some drivers
-// products of certain shapes come out wrong without an error.
+// fault returns the error for a device that computes a tower wrongly. That happens: with some
+// drivers products of certain shapes come out wrong without an error.
 func (c *choice) fault() error {
 	return fmt.Errorf("%s computes it wrongly: a row of a test picture has a cosine of %.3f to "+
 		"the CPU's", c.device.Name, c.cosine)

@@ -310,8 +310,8 @@ func (r *goRun) funcs() template.FuncMap {
 	}
 }
 
-// slicePart returns a part of a list. It refuses texts: the template sees a mark in their place, which
-// has no parts.
+// slicePart returns a part of a list. It refuses texts: the template sees a mark in their place,
+// which has no parts.
 func slicePart(v any, at ...int) (any, error) {
 	list := reflect.ValueOf(v)
 	if list.Kind() != reflect.Slice {

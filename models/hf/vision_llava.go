@@ -1,6 +1,7 @@
 package hf
 
-// llava reads LLaVA's settings: which layers of the tower feed the projector, and which rows of them.
+// llava reads LLaVA's settings: which layers of the tower feed the projector, and which rows of
+// them.
 func (o object) llava(v *Vision, class string) {
 	switch v.Act {
 	case "quick_gelu", "gelu", "silu":

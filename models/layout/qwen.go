@@ -13,8 +13,8 @@ import (
 const maxAspect = 200
 
 // smart is the layout of Qwen2-VL, Qwen2.5-VL and Qwen3-VL, after Qwen2VLImageProcessor of
-// transformers 5.24. A picture is stretched to sides that are multiples of factor, near its own size
-// and shape, of no fewer than least and no more than most pixels.
+// transformers 5.24. A picture is stretched to sides that are multiples of factor, near its own
+// size and shape, of no fewer than least and no more than most pixels.
 type smart struct {
 	name          string
 	factor        int // pixels of a token's side
@@ -62,8 +62,8 @@ func newQwen3VL(f *gguf.File, opt Options) (Layout, error) {
 
 func (l *smart) Variable() bool { return true }
 
-// MaxTokens returns the tokens of a picture at the limit of pixels. With a very low limit it is more:
-// a side has one token at least, and pictures are enlarged to the least size.
+// MaxTokens returns the tokens of a picture at the limit of pixels. With a very low limit it is
+// more: a side has one token at least, and pictures are enlarged to the least size.
 func (l *smart) MaxTokens() int {
 	area := l.frames * l.factor * l.factor
 	least := float64(l.least)/float64(area) + 1

@@ -12,9 +12,9 @@ import (
 	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
 
-// Create gives a name to a manifest whose blobs are all in the store. The manifest's bytes, raw, are
-// stored unchanged, so that its digest stays the same. If the name stands for another model, it is
-// replaced with replace; else the error is ErrExists. Creating the same manifest again changes
+// Create gives a name to a manifest whose blobs are all in the store. The manifest's bytes, raw,
+// are stored unchanged, so that its digest stays the same. If the name stands for another model, it
+// is replaced with replace; else the error is ErrExists. Creating the same manifest again changes
 // nothing.
 func (t *Session) Create(name Name, raw []byte, replace bool) (*Model, error) {
 	if _, err := ParseName(name.String()); err != nil {
@@ -80,8 +80,8 @@ func (s *Store) refuseTwin(name Name) error {
 	return nil
 }
 
-// writeManifest writes a manifest to path, whole or not at all. Without replace, an existing file is
-// the error fs.ErrExist; where the file system lacks hard links, it is replaced all the same.
+// writeManifest writes a manifest to path, whole or not at all. Without replace, an existing file
+// is the error fs.ErrExist; where the file system lacks hard links, it is replaced all the same.
 func (s *Store) writeManifest(path string, raw []byte, replace bool) (err error) {
 	temp := s.tempName()
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
@@ -155,8 +155,8 @@ func (s *Store) inSession(ctx context.Context, f func(*Session) (*Model, error))
 	return made, t.Close()
 }
 
-// Adopt copies the blobs that the store lacks of a model from any store, and gives the model a name.
-// It does not check the policy. progress may be nil.
+// Adopt copies the blobs that the store lacks of a model from any store, and gives the model a
+// name. It does not check the policy. progress may be nil.
 func (t *Session) Adopt(ctx context.Context, m *Model, to Name, replace bool,
 	progress func(int64)) (*Model, error) {
 	if m.Err != nil {

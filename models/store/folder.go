@@ -283,8 +283,8 @@ func (r *FolderReader) unusable(path string, group *partGroup, err error) Unusab
 	return u
 }
 
-// reasonOf returns the text of a file's error for clients of a server: without the folder's path, and
-// without names of packages and calls.
+// reasonOf returns the text of a file's error for clients of a server: without the folder's path,
+// and without names of packages and calls.
 func reasonOf(err error, file string) string {
 	var path *fs.PathError
 	text := err.Error()

@@ -36,8 +36,8 @@ type server struct {
 	err   error         // how it ended; set before ended is closed
 }
 
-// startServer starts a server and returns once it has loaded the model. The server ends when ctx ends,
-// with stop, or with this process.
+// startServer starts a server and returns once it has loaded the model. The server ends when ctx
+// ends, with stop, or with this process.
 func startServer(ctx context.Context, o options, p program) (*server, error) {
 	// Requests go through no proxy, and each has a connection of its own: llama-server closes idle
 	// ones at any moment, sometimes just as a request is on its way.

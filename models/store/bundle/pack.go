@@ -21,8 +21,8 @@ const (
 	maxWindow   = 8 << 20  // bytes that unpacking may take for its window
 )
 
-// pack compresses a file into scratch, and compares it with its digest. It returns "" where that would
-// not save a tenth, by a few samples or in the end: weights of four bits hardly get smaller.
+// pack compresses a file into scratch, and compares it with its digest. It returns "" where that
+// would not save a tenth, by a few samples or in the end: weights of four bits hardly get smaller.
 func pack(ctx context.Context, path string, want store.Digest,
 	scratch string) (packed string, size int64, err error) {
 	f, err := os.Open(path)

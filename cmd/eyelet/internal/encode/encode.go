@@ -147,8 +147,8 @@ func encode(cmd *cobra.Command, o *encodeOptions) error {
 	return bench.OnThread(func() error { return o.run(cmd, pictures) })
 }
 
-// readPicture reads a file, and measures how long reading alone takes. As in every command, pictures
-// are checked before a model is loaded.
+// readPicture reads a file, and measures how long reading alone takes. As in every command,
+// pictures are checked before a model is loaded.
 func readPicture(ctx context.Context, path string, stdin io.Reader) (p pictureToEncode, err error) {
 	if path == "-" {
 		start := time.Now()

@@ -117,9 +117,9 @@ func imageFile(path string) (*engine.Image, error) {
 // splitRemedy is what to do about a PDF file that is too large.
 const splitRemedy = "split it into files of fewer pages, as with qpdf --split-pages=20 IN.pdf OUT.pdf"
 
-// Check returns what is wrong with a picture. It decodes the picture, or draws a page at a small size.
-// If decoding would take long it reads the header alone, and leaves other faults to the decoding
-// that follows.
+// Check returns what is wrong with a picture. It decodes the picture, or draws a page at a small
+// size. If decoding would take long it reads the header alone, and leaves other faults to the
+// decoding that follows.
 func Check(ctx context.Context, picture *engine.Image) error {
 	if picture.IsSound() {
 		return checkSound(ctx, picture)

@@ -63,8 +63,8 @@ func filterReverse(c call, v Value) Value {
 	return c.in.each("reverse_iterator", items, nil)
 }
 
-// each returns an iterator over items. Where f is not nil, it maps each item, and leaves out those for
-// which it returns false.
+// each returns an iterator over items. Where f is not nil, it maps each item, and leaves out those
+// for which it returns false.
 func (in *interp) each(typ string, items []Value, f func(Value) (Value, bool)) *iterator {
 	i := 0
 	return &iterator{typ: typ, next: func() (Value, bool) {
@@ -83,8 +83,8 @@ func (in *interp) each(typ string, items []Value, f func(Value) (Value, bool)) *
 	}}
 }
 
-// lazily returns an iterator that calls make when its first element is wanted: a Python generator, too,
-// runs nothing before.
+// lazily returns an iterator that calls make when its first element is wanted: a Python generator,
+// too, runs nothing before.
 func (in *interp) lazily(make func() *iterator) *iterator {
 	var it *iterator
 	return &iterator{typ: "generator", next: func() (Value, bool) {
@@ -95,8 +95,8 @@ func (in *interp) lazily(make func() *iterator) *iterator {
 	}}
 }
 
-// path returns what an attribute path such as function.name or 0.text leads to in v. A step that leads
-// nowhere gives absent, if that is not nil.
+// path returns what an attribute path such as function.name or 0.text leads to in v. A step that
+// leads nowhere gives absent, if that is not nil.
 func (in *interp) path(v Value, path, absent Value) Value {
 	t, ok := path.(Text)
 	if !ok {
