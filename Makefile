@@ -18,9 +18,10 @@ env := eval "$$(scripts/env)"
 
 # Under the race detector everything runs many times slower: these packages are where goroutines meet. Each process would also sleep
 # for a second at its end, in case that goroutines go on meanwhile, which GORACE forbids below: the tests start hundreds.
-# Those that take longest are first. The page's tests are a browser's, whose packages would take longer to compile than all else.
+# Those that take longest are first. Packages under these folders that start no goroutine, nor do their tests, are left out. So is
+# the page, whose tests are a browser's, and whose packages would take longer to compile than all else.
 race_packages := ./cmd/eyelet ./engine ./engine/server ./engine/sched ./models/vision ./models/builtin ./models/gguf ./models/store/... ./models/vision/libmtmd ./cgo/... ./engine/... ./cmd/... github.com/go-skynet/go-llama.cpp/...
-not_raced     := engine/page
+not_raced     := cgo/(ggml/graph|isa|memory|peers|vulkan)|cmd/eyelet/internal/npy|engine/(batch/rows|bench/report|cores|page|prompt|sampling|server/internal/answer|tower)|models/store/(sbom|storetest)
 
 .PHONY: help setup accel build run test test-go test-levels test-asan test-bundle test-air-gap test-race test-slow fuzz bench bench-server lint page screenshots install bundle clean
 .DEFAULT_GOAL := help
@@ -56,10 +57,13 @@ ifeq ($(PKG),$(everything))
 	$(env) && go test -vet=off -tags=nodynamic,netgo,osusergo,nojpegturbo ./cgo/jpeg ./kernels/imaging # as built where libjpeg-turbo is absent
 endif
 
+# Compiling comes first, with less garbage collection than the tests shall have. So do decoders in WebAssembly, which programs with
+# the race detector would take minutes to compile.
 test-race: accel ## the tests of the packages with concurrency, under the race detector
-	$(env) && go test -vet=off -run '^TestDecodersAreKeptCompiled$$' ./kernels/imaging/document # in minutes, by programs with the race detector
-	$(env) && GORACE="atexit_sleep_ms=0 $$GORACE" go run ./scripts/tested "$${EYELET_TESTED:-build/tested}" \
-		go test -race -short -vet=off $$(go list $(race_packages) | grep -v '/$(not_raced)$$')
+	$(env) && go test -vet=off -run '^TestDecodersAreKeptCompiled$$' ./kernels/imaging/document
+	$(env) && packages=$$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' $(race_packages) | grep -vE '/($(not_raced))$$') && \
+		{ GOGC=400 go list -race -export -test -deps $$packages >/dev/null 2>&1 || true; } && \
+		GORACE="atexit_sleep_ms=0 $$GORACE" go run ./scripts/tested "$${EYELET_TESTED:-build/tested}" go test -race -short -vet=off $$packages
 
 test-levels: ## kernels, towers and the accelerator at each level of instruction sets that this processor has
 	@scripts/setup --quiet --peers
