@@ -67,8 +67,8 @@ func TestBenchQuantsMeasuresReportsAndCompares(t *testing.T) {
 		strings.Count(o.stdout, "\n") != 2 || !strings.Contains(o.stdout, `"n_gen": 128`) {
 		t.Errorf("as llama-bench writes it: %+v", o)
 	}
-	eyelet(t, append(args, "--seed", "9")...).mustFail(t, 3, "they were made with other settings",
-		"--restart")
+	eyelet(t, append(args, "--seed", "9")...).mustFail(t, 3, "they were made with other settings: "+
+		"question seed 1, not 9;", "--restart")
 }
 
 // countOf is how many figures a comparison of results with themselves has.

@@ -73,11 +73,13 @@ func TestImatrixSaysWhatIsWrong(t *testing.T) {
 	dir := t.TempDir()
 	out := filepath.Join(dir, "imatrix.gguf")
 	short := writeFile(t, filepath.Join(dir, "short.txt"), "too short")
+	bytes := writeFile(t, filepath.Join(dir, "bytes.txt"), "\xff\xd8\xff\xe0")
 	mustRefuse(t, "imatrix", []refusal{
 		{nil, 2, []string{"MODEL is missing"}},
 		{[]string{seedModel}, 2, []string{"--out is missing"}},
 		{[]string{seedModel, "-o", out}, 2, []string{"give --text, or --projector"}},
 		{[]string{seedModel, "-o", out, "--text", short}, 2, []string{"the text has 5 tokens"}},
+		{[]string{seedModel, "-o", out, "--text", bytes}, 2, []string{"bytes.txt is no text in UTF-8"}},
 		{[]string{seedModel, "-o", out, "--text", short, "--questions", dir}, 2,
 			[]string{"--questions wants --projector"}},
 		{[]string{seedModel, "-o", out, "-p", seedModel}, 3, []string{"not a vision projector"}},

@@ -346,7 +346,8 @@ func (m *matrix) resume(old *Results) error {
 			m.o.Out, ErrResults, what)
 	}
 	was, is := old.Setup, r.Setup
-	if m.o.NoQuality { // nothing of the text and the questions is read
+	if m.o.NoQuality { // nothing of the text and the questions is read, nor compared with a base
+		is.BaseModel, is.BaseProjector, is.BaseKV = was.BaseModel, was.BaseProjector, was.BaseKV
 		is.Text, is.TextSHA256, is.Questions, is.QuestionsSHA, is.Windows, is.Count,
 			is.Seed = was.Text, was.TextSHA256, was.Questions, was.QuestionsSHA, was.Windows,
 			was.Count, was.Seed
@@ -354,7 +355,8 @@ func (m *matrix) resume(old *Results) error {
 	}
 	is.Text, is.Questions = was.Text, was.Questions // another path to the same contents is the same
 	if was != is {
-		return refuse("they were made with other settings")
+		return refuse("they were made with other settings: " +
+			strings.Join(was.differences(&is), "; "))
 	}
 	if a, b := old.Host, r.Host; a.CPU != b.CPU || a.Llama != b.Llama || a.GGML != b.GGML ||
 		a.Eyelet != b.Eyelet {

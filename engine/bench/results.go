@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -76,6 +79,39 @@ type Setup struct {
 	RPC           string `json:"rpc,omitempty"` // servers that have layers of the models
 	// as it was asked for; "" means auto, and [TowerQuality] says what that came to
 	VisionPrecision string `json:"vision_precision,omitempty"`
+}
+
+// differences names the settings that are others in another run, with both values but for texts and
+// questions, which are told apart by their contents.
+func (s *Setup) differences(other *Setup) (list []string) {
+	fields := func(s *Setup) (m map[string]any) {
+		data, _ := json.Marshal(s) // texts and numbers can be written
+		_ = json.Unmarshal(data, &m)
+		return m
+	}
+	a, b := fields(s), fields(other)
+	keys := maps.Clone(a)
+	maps.Copy(keys, b)
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		name, contents := strings.CutSuffix(key, "_sha256")
+		name = strings.ReplaceAll(name, "_", " ")
+		switch x, y := a[key], b[key]; {
+		case x == y:
+		case contents:
+			list = append(list, name)
+		default:
+			list = append(list, fmt.Sprintf("%s %v, not %v", name, orNone(x), orNone(y)))
+		}
+	}
+	return list
+}
+
+// orNone is a value, or a word for one that is not there.
+func orNone(v any) any {
+	if v == nil || v == "" {
+		return "none"
+	}
+	return v
 }
 
 // ModelFile is a file that takes part.

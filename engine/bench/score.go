@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
@@ -178,6 +179,9 @@ func readText(path string) ([]byte, error) {
 	if len(text) > maxText {
 		return nil, fmt.Errorf("%w: the text %s is larger than %d bytes: give a part of it",
 			engine.ErrRequest, path, maxText)
+	}
+	if !utf8.Valid(text) {
+		return nil, fmt.Errorf("%w: %s is no text in UTF-8", engine.ErrRequest, path)
 	}
 	return text, nil
 }
