@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -177,7 +178,7 @@ func (w *Worker) keep(ctx context.Context, j job, r stored) bool {
 func (w *Worker) tell(err error) {
 	now := time.Now().UnixNano()
 	if last := w.told.Load(); now-last > int64(tellTime) && w.told.CompareAndSwap(last, now) {
-		w.Log(err.Error() + "; waiting")
+		w.Log(strings.TrimPrefix(err.Error(), "batch: ") + "; waiting")
 	}
 }
 

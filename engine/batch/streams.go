@@ -452,6 +452,8 @@ func (q *Queue) fault(what string, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, nats.ErrReconnectBufExceeded): // nothing is kept for later
+		return fmt.Errorf("%w: %s: there is no connection", ErrQueue, what)
 	case q.disk != nil && (q.disk.sick.Load() || !q.embedded.JetStreamEnabled() ||
 		q.disk.fits(0, message) != nil):
 		return q.disk.full()

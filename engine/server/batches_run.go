@@ -118,8 +118,9 @@ func (b *batches) start(o *openai.Batch) error {
 		cancel(errCancelled)
 	}
 	b.cancel[o.ID] = cancel
+	serving := b.ctx
 	b.work.Go(func() {
-		b.run(ctx, o)
+		b.run(serving, ctx, o)
 		cancel(nil)
 		b.mu.Lock()
 		delete(b.cancel, o.ID)
@@ -194,25 +195,53 @@ func (b *batches) state(o *openai.Batch) *openai.Batch {
 	return o.Shown()
 }
 
-// run does all that a batch needs. What cannot be done now is tried again by the next server,
-// unless it is the batch's own fault.
-func (b *batches) run(ctx context.Context, o *openai.Batch) {
+// Pauses between tries of what a batch needs, as while its disk is full.
+const (
+	firstBatchPause = 5 * time.Second
+	lastBatchPause  = 5 * time.Minute
+)
+
+// run does all that a batch needs, until ctx, which the batch's client may cancel, or serving is
+// done. What cannot be done now is tried again, by the next server where this one ends first.
+func (b *batches) run(serving, ctx context.Context, o *openai.Batch) {
+	for pause := b.pause; ; pause = min(2*pause, lastBatchPause) {
+		cancelled := ctx.Done()
+		if ctx.Err() != nil {
+			cancelled = nil // which is known
+		}
+		err := b.attempt(ctx, o)
+		if err == nil || serving.Err() != nil {
+			return
+		}
+		if b.state(o).Ended() {
+			b.s.log.Error("what the queue holds of a batch cannot be removed", "batch", o.ID,
+				"error", err)
+			return
+		}
+		b.s.log.Error("a batch waits, and is tried again", "batch", o.ID, "error", err, "in", pause)
+		select {
+		case <-time.After(pause):
+		case <-cancelled:
+		case <-serving.Done():
+			return
+		}
+	}
+}
+
+// attempt is a try of run.
+func (b *batches) attempt(ctx context.Context, o *openai.Batch) error {
 	err := b.validate(ctx, o)
 	if err == nil && b.state(o).Status == openai.BatchFailed {
-		return
+		return nil
 	}
 	if err == nil {
 		err = b.submit(ctx, o)
 	}
 	cancelled := errors.Is(context.Cause(ctx), errCancelled)
 	if err == nil || cancelled {
-		last := context.WithoutCancel(ctx)
-		err = b.finish(last, o, cancelled)
+		err = b.finish(context.WithoutCancel(ctx), o, cancelled)
 	}
-	if err != nil && ctx.Err() == nil {
-		b.s.log.Error("a batch stops here, and goes on when the server starts again", "batch", o.ID,
-			"error", err)
-	}
+	return err
 }
 
 // requests returns the lines of a batch's file, counted from 1.

@@ -29,6 +29,8 @@ type batches struct {
 	s   *Server
 	dir string // "" where the operator keeps none
 
+	pause time.Duration // before what a batch needs is tried again the first time
+
 	mu     sync.Mutex
 	ctx    context.Context // of Serve; nil before and after
 	opened bool
@@ -41,7 +43,7 @@ type batches struct {
 }
 
 func newBatches(s *Server, dir string) *batches {
-	return &batches{s: s, dir: dir, cancel: map[string]context.CancelCauseFunc{},
+	return &batches{s: s, dir: dir, pause: firstBatchPause, cancel: map[string]context.CancelCauseFunc{},
 		models: map[string]batch.Model{}}
 }
 

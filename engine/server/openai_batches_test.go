@@ -139,6 +139,33 @@ func TestBatchesBelongToTheirKeys(t *testing.T) {
 	}
 }
 
+// A batch whose results cannot be written, as on a full disk, is finished as soon as they can.
+func TestABatchWaitsForItsDisk(t *testing.T) {
+	dir := t.TempDir()
+	ts := serve(t, withBatches(dir))
+	ts.batches.pause = time.Millisecond
+	c := ts.openaiClient()
+	b := created(t, c, uploaded(t, c, batchLines(50, false)).ID)
+	place := filepath.Join(dir, "files", "file-"+strings.TrimPrefix(b.ID, "batch_")+"output")
+	if err := os.Mkdir(place, 0o700); err != nil { // where the results are to be
+		t.Fatal(err)
+	}
+	eventually(t, "it waits", func() bool {
+		return strings.Contains(ts.log.String(), "a batch waits")
+	})
+	if b, err := c.Batches.Get(t.Context(), b.ID); err != nil || b.Status !=
+		openai.BatchStatusFinalizing {
+		t.Errorf("%v, %v", b, err)
+	}
+	if err := os.Remove(place); err != nil {
+		t.Fatal(err)
+	}
+	if b = until(t, c, b.ID); b.Status != openai.BatchStatusCompleted || len(content(t, c,
+		b.OutputFileID)) != 50 {
+		t.Errorf("%s", b.RawJSON())
+	}
+}
+
 // What a server that was killed left of an upload goes after a day.
 func TestRestsOfUploadsGo(t *testing.T) {
 	dir := t.TempDir()
