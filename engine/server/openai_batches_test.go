@@ -144,25 +144,22 @@ func TestABatchWaitsForItsDisk(t *testing.T) {
 	dir := t.TempDir()
 	ts := serve(t, withBatches(dir))
 	ts.batches.pause = time.Millisecond
-	c := ts.openaiClient()
-	b := created(t, c, uploaded(t, c, batchLines(50, false)).ID)
-	place := filepath.Join(dir, "files", "file-"+strings.TrimPrefix(b.ID, "batch_")+"output")
+	id := ts.begin(t, 50)
+	output := "file-" + strings.TrimPrefix(id, "batch_") + "output"
+	place := filepath.Join(dir, "files", output)
 	if err := os.Mkdir(place, 0o700); err != nil { // where the results are to be
 		t.Fatal(err)
 	}
 	eventually(t, "it waits", func() bool {
 		return strings.Contains(ts.log.String(), "a batch waits")
 	})
-	if b, err := c.Batches.Get(t.Context(), b.ID); err != nil || b.Status !=
-		openai.BatchStatusFinalizing {
-		t.Errorf("%v, %v", b, err)
-	}
+	ts.polled(t, id, wire.BatchFinalizing)
 	if err := os.Remove(place); err != nil {
 		t.Fatal(err)
 	}
-	if b = until(t, c, b.ID); b.Status != openai.BatchStatusCompleted || len(content(t, c,
-		b.OutputFileID)) != 50 {
-		t.Errorf("%s", b.RawJSON())
+	ts.polled(t, id, wire.BatchCompleted)
+	if data, err := os.ReadFile(place); err != nil || strings.Count(string(data), "\n") != 50 {
+		t.Errorf("%q, %v", data, err)
 	}
 }
 
