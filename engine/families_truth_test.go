@@ -16,6 +16,7 @@ import (
 
 	"github.com/eyelet-engine/eyelet/cgo/ggml"
 	"github.com/eyelet-engine/eyelet/cgo/llama"
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/engine/prompt"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -54,6 +55,7 @@ const maxRowError = 5e-3
 // and all are in the slow one. Nothing may depend on what memory held before: the test runs in a
 // process in which all memory is full of NaN when it is handed out.
 func TestFamiliesAreAsInTransformers(t *testing.T) {
+	peers.WithoutRaceDetector(t)
 	if os.Getenv(poisonedMark) == "" {
 		runPoisoned(t)
 		return

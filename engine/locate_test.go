@@ -6,6 +6,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/layout/layouttest"
 	"github.com/eyelet-engine/eyelet/models/vision/boxes"
@@ -166,6 +167,7 @@ func checkBoxes(t *testing.T, m *Model) {
 }
 
 func TestBoxesComeBackThroughEachFamilysResizing(t *testing.T) {
+	peers.WithoutRaceDetector(t)
 	all, err := layouttest.Families()
 	if err != nil {
 		t.Fatal(err)

@@ -4,13 +4,14 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/engine/bench"
 )
 
 const advisedResults = "../../docs/bench-quants/results.json"
 
 func TestAdviseNamesACombination(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	o := eyelet(t, "advise", advisedResults, "--memory", "4GB", "--wish", "small", "--json")
 	var a bench.Advice

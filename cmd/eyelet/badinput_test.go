@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/models/store/storetest"
 )
 
@@ -92,7 +93,7 @@ type badInput struct {
 }
 
 func TestBadInputIsExplainedInOneSentence(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := badInputs(t)
 	before := contents(t, dir)

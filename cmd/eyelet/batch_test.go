@@ -13,6 +13,7 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/parquet-go/parquet-go"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/batch"
 )
 
@@ -74,7 +75,7 @@ func TestABatchOfAFolder(t *testing.T) {
 
 // Linux takes any bytes for a name, and what a batch remembers is JSON.
 func TestNamesThatJSONCannotHold(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	for _, name := range []string{"a bad\xff.png", "a bad\xfe.png", "b new\nline.png",
@@ -171,7 +172,7 @@ func TestABatchInOpenAIsFormat(t *testing.T) {
 }
 
 func TestLinesOfOurOwnAndLists(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	writeFile(t, dir+"/a.png", readFile(t, orange))
@@ -208,7 +209,7 @@ func TestLinesOfOurOwnAndLists(t *testing.T) {
 
 // Two commands with one output would write the same files.
 func TestTwoBatchesOnOneOutput(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	writeFile(t, dir+"/a.png", readFile(t, orange))
@@ -239,7 +240,7 @@ func TestTwoBatchesOnOneOutput(t *testing.T) {
 
 // What a batch has written for itself can be lost, whole or in part.
 func TestADamagedStateOfABatch(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	writeFile(t, dir+"/a.png", readFile(t, orange))
@@ -262,7 +263,7 @@ func TestADamagedStateOfABatch(t *testing.T) {
 }
 
 func TestAFolderThatCannotBeListed(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	writeFile(t, dir+"/a.png", readFile(t, orange))
@@ -301,7 +302,7 @@ func TestABatchWhoseItemsAreAllTooLong(t *testing.T) {
 }
 
 func TestWrongBatches(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	writeFile(t, dir+"/a.png", readFile(t, orange))

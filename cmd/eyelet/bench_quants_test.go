@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/engine/bench"
 )
@@ -84,7 +85,7 @@ func countOf(t *testing.T, dir string) string {
 }
 
 func TestBenchQuantsSaysWhatIsWrong(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	short := writeFile(t, filepath.Join(dir, "short.txt"), "too short")
@@ -155,7 +156,7 @@ func TestBenchQuantsKeepsWhatThereIsWhenInterrupted(t *testing.T) {
 }
 
 func TestBenchSaysWhatItTakes(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	out := t.TempDir()
 	for _, c := range []struct {
@@ -177,7 +178,7 @@ func TestBenchSaysWhatItTakes(t *testing.T) {
 
 // A default is said once.
 func TestTheDefaultOfLayersIsSaidOnce(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	if o := eyelet(t, "run", "--help"); strings.Contains(o.stdout,
 		"(default: all) (default all)") || !strings.Contains(o.stdout, "(default all)") {

@@ -4,11 +4,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/engine/bench"
 )
 
 func TestBenchVisionPrintsTheContestants(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	o := eyelet(t, "bench", "vision", "--rounds", "1", "--tiles", "1,2", "--precision", "f32,int8",
 		"-t", "1")
@@ -28,7 +29,7 @@ func TestBenchVisionPrintsTheContestants(t *testing.T) {
 }
 
 func TestBenchVisionJSONIsTheReport(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	o := eyelet(t, "bench", "vision", "--quick", "--json", "--backend", "native", "--mmproj",
 		seedProjector, "--image", demo+"/black-star.png")

@@ -7,12 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/models/vision/boxes"
 )
 
 func TestRunDrawsWhatTheAnswerLocates(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	if testing.Short() {
 		t.Skip("a command a process, and slow under the race detector")
 	}

@@ -20,9 +20,8 @@ import (
 )
 
 var (
-	program   string   // the program, built once by TestMain
-	cacheDir  string   // where it extracts its model, once
-	raceFlags []string // build flags under the race detector
+	program  string // the program: this test program by another name
+	cacheDir string // where it extracts its model, once
 )
 
 const (
@@ -74,15 +73,6 @@ func copyProgram(from, to string) error {
 		return err
 	}
 	return os.WriteFile(to, data, 0o755)
-}
-
-// skipWithoutConcurrency skips a test in "make test-race" that runs processes whose goroutines
-// share nothing that other tests do not; "make test-go" runs it.
-func skipWithoutConcurrency(t *testing.T) {
-	t.Helper()
-	if raceFlags != nil && testing.Short() {
-		t.Skip("its many processes are run without the race detector alone")
-	}
 }
 
 // invocation is one run of the program.

@@ -5,13 +5,14 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
 )
 
 const hfFolders = "../../models/convert/testdata"
 
 func TestConvertWritesAModelThatRuns(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "llava.gguf")
 	o := eyelet(t, "convert", filepath.Join(hfFolders, "llava15"), "-o", out, "--type", "q8_0",
@@ -44,7 +45,7 @@ func TestConvertWritesAModelThatRuns(t *testing.T) {
 }
 
 func TestConvertSaysWhatIsWrong(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out.gguf")

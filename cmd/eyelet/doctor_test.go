@@ -15,7 +15,7 @@ import (
 )
 
 func TestDoctorFindsThisMachineWell(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	code, out, errs := command(t, "doctor", "--json")
 	if code != cli.ExitOK || errs != "" {
 		t.Fatalf("exit code %d, stderr %q, stdout %s", code, errs, out)
@@ -48,7 +48,7 @@ func TestDoctorFindsThisMachineWell(t *testing.T) {
 }
 
 func TestTheProgramIsHeldToALevelOfInstructionSets(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	held := func(level string, args ...string) outcome {
 		return invocation{args: args, env: append(environment(), isa.Variable+"="+level)}.run(t)
 	}
@@ -80,7 +80,7 @@ func TestTheProgramIsHeldToALevelOfInstructionSets(t *testing.T) {
 }
 
 func TestDoctorCalibrates(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	peers.RequireAccelerator(t)
 	env := append(environment(), "EYELET_CACHE="+t.TempDir())
 	for _, args := range [][]string{{"doctor", "--calibrate", "--json"}, {"doctor", "--json"}} {

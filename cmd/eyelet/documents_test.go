@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/kernels/imaging/document/documenttest"
 )
@@ -151,7 +152,7 @@ func TestPagesThatAreNotThereAreNoAnswers(t *testing.T) {
 
 // What is said of videos is checked and refused where it would change nothing.
 func TestFlagsOfVideosAreNotIgnored(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	var film bytes.Buffer
 	frame := image.NewPaletted(image.Rect(0, 0, 8, 8), color.Palette{color.White, color.Black})
@@ -180,7 +181,7 @@ func TestFlagsOfVideosAreNotIgnored(t *testing.T) {
 
 // A model that gives every picture the same number of tokens says that bounds change nothing.
 func TestABudgetWithoutEffectIsTold(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	o := eyelet(t, "run", "--image", orange, "--image-tokens", "8", background)
 	if o.code != 0 || !strings.Contains(o.stderr, "--image-tokens has no effect") ||
@@ -192,7 +193,7 @@ func TestABudgetWithoutEffectIsTold(t *testing.T) {
 // What is wrong with a PDF file has a remedy that mends PDF files, and commands for single pictures
 // say what it is.
 func TestPDFFilesHaveRemediesOfTheirOwn(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	if testing.Short() {
 		t.Skip("a command a process, and slow under the race detector")
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/draw"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
@@ -93,7 +94,7 @@ func TestDrawWritesPictures(t *testing.T) {
 }
 
 func TestDrawSaysWhatIsWrong(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	env, dir := drawer(t, "echo '[ERROR] x.cpp:1    - out of luck' >&2; exit 1")
 	out := filepath.Join(dir, "x.png")
@@ -143,7 +144,7 @@ func TestDrawSaysWhatIsWrong(t *testing.T) {
 }
 
 func TestDrawWithoutAProgramSaysWhatToDo(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	env, _ := drawer(t, "")
 	env = append(env, "PATH="+t.TempDir())
@@ -162,7 +163,7 @@ func TestDrawWithoutAProgramSaysWhatToDo(t *testing.T) {
 }
 
 func TestModelsThatDrawAreShownAndRefused(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	if testing.Short() {
 		t.Skip("a command a process, and slow under the race detector")
 	}
@@ -216,7 +217,7 @@ func TestModelsThatDrawAreShownAndRefused(t *testing.T) {
 
 // TestPartsOfAModelThatDraws: given with the file, or imported with it and carried in a bundle.
 func TestPartsOfAModelThatDraws(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	env, dir := drawer(t, paints)
 	model, parts, err := diffusiontest.WriteTinyParts(dir)

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/models/vision"
 
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
@@ -47,7 +48,7 @@ func readNpy(t *testing.T, path, shape string) []float32 {
 }
 
 func TestEncodeWritesTheRowsOfTheTower(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "rows.npy")
 	picture := filepath.Join(demo, "orange-circle.png")
@@ -92,7 +93,7 @@ func TestEncodeWritesTheRowsOfTheTower(t *testing.T) {
 }
 
 func TestEncodeOfSeveralPicturesNumbersTheFiles(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	in := invocation{
@@ -126,7 +127,7 @@ func TestEncodeOfSeveralPicturesNumbersTheFiles(t *testing.T) {
 }
 
 func TestEncodeRunsTheBuiltInTowerByDefault(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	o := eyelet(t, "encode", "--backend", "plain", "--json",
 		filepath.Join(demo, "orange-circle.png"))
@@ -139,7 +140,7 @@ func TestEncodeRunsTheBuiltInTowerByDefault(t *testing.T) {
 }
 
 func TestMistakesWithEncodeAndBenchAreExplained(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	picture := filepath.Join(demo, "black-star.png")

@@ -6,11 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/engine/bench"
 )
 
 func TestEvalPrintsScores(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "said.jsonl")
 	o := eyelet(t, "eval", "--count", "10", "--seed", "3", "--answers", out)
@@ -31,7 +32,7 @@ func TestEvalPrintsScores(t *testing.T) {
 }
 
 func TestEvalSaysWhatIsWrong(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	broken := writeFile(t, filepath.Join(dir, "broken.jsonl"),
@@ -52,7 +53,7 @@ func TestEvalSaysWhatIsWrong(t *testing.T) {
 var setFolder = filepath.Join("..", "..", "engine", "bench", "sets", "testdata")
 
 func TestEvalScoresAPublicSetAndComparesRuns(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "a.jsonl")
 	args := []string{"eval", "--set", filepath.Join(setFolder, "ocrbench"), "-o", out}
@@ -114,7 +115,7 @@ func TestEvalTellsWhatASetLacks(t *testing.T) {
 }
 
 func TestEvalSaysWhatIsWrongWithASet(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	mustRefuse(t, "eval", []refusal{
 		{[]string{"--layout", "textvqa"}, 2, []string{"want --set"}},

@@ -13,12 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
 )
 
 func TestABundleCarriesModelsFromOneMachineToAnother(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	a, dir := newMachine(t), t.TempDir()
 	a.must(t, "import", seedModel, "--mmproj", seedProjector, "--name", "team/seed:q8")
@@ -49,7 +50,7 @@ func TestABundleCarriesModelsFromOneMachineToAnother(t *testing.T) {
 }
 
 func TestABundleGoesThroughAPipe(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	a, b := newMachine(t), newMachine(t)
 	bundle := a.must(t, "export", "builtin", "-o", "-")
@@ -63,7 +64,7 @@ func TestABundleGoesThroughAPipe(t *testing.T) {
 }
 
 func TestAPolicyDemandsSignatures(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	a, b, dir := newMachine(t), newMachine(t), t.TempDir()
 	key := strings.TrimSpace(a.must(t, "store", "key", "--no-password",
@@ -83,7 +84,7 @@ func TestAPolicyDemandsSignatures(t *testing.T) {
 
 // The licence that is imported with a model travels with it, and is shown on the other side.
 func TestLicencesTravelAndAreShown(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	a, b, dir := newMachine(t), newMachine(t), t.TempDir()
 	text := "Licence of the model\n\nYou may look.\n"
@@ -116,7 +117,7 @@ func TestAnExportThatFailsLeavesNoTemporaryStore(t *testing.T) {
 // The policy of a mirror's folder holds for what is pushed there and pulled from elsewhere, as for
 // what is imported.
 func TestThePolicyHoldsForPushAndPull(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	m, guarded, open := newMachine(t), t.TempDir(), t.TempDir()
 	m.must(t, "import", seedModel, "--name", "seed")
@@ -150,7 +151,7 @@ func TestOllamasFolderIsNeverTheStore(t *testing.T) {
 }
 
 func TestBillsOfMaterialsNameProgramAndModels(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	m := newMachine(t)
 	m.must(t, "import", seedModel, "--name", "seed:q8")
@@ -170,7 +171,7 @@ func TestBillsOfMaterialsNameProgramAndModels(t *testing.T) {
 }
 
 func TestMistakesWithBundlesAreExplained(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	m, dir := newMachine(t), t.TempDir()
 	file := filepath.Join(dir, "x.eyb")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
@@ -128,7 +129,7 @@ func TestAFolderRunTellsWhatItLeavesOut(t *testing.T) {
 
 // Two runs with one output would write over each other's lines.
 func TestTwoFolderRunsWithOneOutput(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir, out := t.TempDir(), writeFile(t, filepath.Join(t.TempDir(), "out.jsonl"), "")
 	writeFile(t, dir+"/a.png", readFile(t, orange))

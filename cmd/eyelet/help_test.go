@@ -5,11 +5,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
 func TestEveryCommandHasAnExampleThatNamesIt(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	for _, cmd := range newRootCommand().Commands() {
 		if cmd.Name() == "help" {

@@ -4,11 +4,12 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
 )
 
 func TestImatrixFeedsQuantize(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	out, model := filepath.Join(dir, "imatrix.gguf"), filepath.Join(dir, "q2.gguf")
@@ -32,7 +33,7 @@ func TestImatrixFeedsQuantize(t *testing.T) {
 }
 
 func TestImatrixOfATowerFeedsQuantize(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	out, tower := filepath.Join(dir, "imatrix.gguf"), filepath.Join(dir, "q2.gguf")
@@ -68,7 +69,7 @@ func TestImatrixOfATowerFeedsQuantize(t *testing.T) {
 }
 
 func TestImatrixSaysWhatIsWrong(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	out := filepath.Join(dir, "imatrix.gguf")

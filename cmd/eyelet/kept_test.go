@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 )
 
@@ -46,7 +47,7 @@ func TestASessionGoesOnInAnotherProcessWithoutEncodingAgain(t *testing.T) {
 }
 
 func TestASessionOfALongNameInAnyScript(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	name := strings.Repeat("写", 33)
@@ -125,7 +126,7 @@ func TestASessionOnAFullDiskSaysWhatIsKept(t *testing.T) {
 }
 
 func TestSessionsThatCannotBe(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	inState(t, dir, "--session", "../x", background).mustFail(t, 2, "slash")

@@ -6,12 +6,14 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 )
 
 // A rename replaces whatever has the name, a device too: each command that writes a file looks
 // first, and leaves what is no file as it was.
 func TestOutputsReplaceFilesAlone(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	pipe, folder := filepath.Join(dir, "pipe.csv"), filepath.Join(dir, "folder.csv")

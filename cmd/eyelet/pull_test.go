@@ -5,10 +5,12 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"testing"
+
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 )
 
 func TestMirrorsOfASite(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	a, dir := newMachine(t), t.TempDir()
 	a.must(t, "import", seedModel, "--mmproj", seedProjector, "--name", "team/seed:q8")
@@ -30,7 +32,7 @@ func TestMirrorsOfASite(t *testing.T) {
 }
 
 func TestMistakesWithRegistriesAreExplained(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	m := newMachine(t)
 	server := httptest.NewServer(http.NotFoundHandler())

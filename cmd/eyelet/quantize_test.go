@@ -8,11 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
 )
 
 func TestQuantizeWritesModelsThatRun(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	model, projector := filepath.Join(dir, "q5.gguf"), filepath.Join(dir, "mmproj.gguf")
@@ -53,7 +54,7 @@ func TestQuantizeWritesModelsThatRun(t *testing.T) {
 }
 
 func TestQuantizeSearchesWithinAnErrorAndASize(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	for _, tt := range []struct {
 		args  []string
@@ -75,7 +76,7 @@ func TestQuantizeSearchesWithinAnErrorAndASize(t *testing.T) {
 }
 
 func TestQuantizeSaysWhatIsWrong(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	out := filepath.Join(dir, "out.gguf")
@@ -144,7 +145,7 @@ func TestQuantizeSaysWhatIsWrong(t *testing.T) {
 }
 
 func TestRulesThatContradictEachOtherAreWarnedOf(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	o := eyelet(t, "quantize", seedModel, "--dry-run", "--type", "q4_k", "--allow-requantize",
 		"--leave-output-tensor", "--tensor-type", "attn=q8_0", "--tensor", "attn_v=q5_0")
@@ -162,7 +163,7 @@ func TestRulesThatContradictEachOtherAreWarnedOf(t *testing.T) {
 
 // TestRulesOfAFileAndKeysCountForProjectors, as for language models.
 func TestRulesOfAFileAndKeysCountForProjectors(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	dir := t.TempDir()
 	rules := writeFile(t, filepath.Join(dir, "rules.txt"), "attn_v=q8_0\nattn_k=q5_0\n")

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 )
 
 const (
@@ -129,7 +131,7 @@ func TestRunTakesSeveralPictures(t *testing.T) {
 }
 
 func TestDrawsRepeatWithTheirSeed(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	ask := func(args ...string) (r wholeReport) {
 		t.Helper()
@@ -155,7 +157,7 @@ func TestDrawsRepeatWithTheirSeed(t *testing.T) {
 }
 
 func TestAnswersFollowSchemaAndGrammar(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	const schema = `{"type":"object","properties":{"color":{"enum":["cyan","red"]},"count":{"type":"integer"}},"required":["color","count"]}`
 	dir := t.TempDir()
@@ -186,7 +188,7 @@ func TestAnswersFollowSchemaAndGrammar(t *testing.T) {
 // A system prompt is part of the conversation, raw text is all there is of it: the prompts differ
 // in length accordingly.
 func TestSystemPromptAndRawText(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	tokens := func(args ...string) int {
 		t.Helper()
@@ -202,7 +204,7 @@ func TestSystemPromptAndRawText(t *testing.T) {
 }
 
 func TestVerboseLogsAndQuietDoesNot(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	o := eyelet(t, "run", "-v", "--image", orange, background)
 	if o.code != 0 || o.stdout != "cyan\n" || !strings.Contains(o.stderr, "level=") ||
@@ -232,7 +234,7 @@ func TestDemoIsRight(t *testing.T) {
 }
 
 func TestRunNeedsNoEnvironment(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	temp := t.TempDir()
 	blocked := writeFile(t, filepath.Join(t.TempDir(), "file"), "")
@@ -254,7 +256,7 @@ func TestRunNeedsNoEnvironment(t *testing.T) {
 }
 
 func TestNowhereToExtractIsExplained(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	blocked := writeFile(t, filepath.Join(t.TempDir(), "file"), "")
 	in := invocation{args: []string{"run", "Q?"}, env: []string{"TMPDIR=" + blocked,

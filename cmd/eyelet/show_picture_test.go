@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
 	"github.com/eyelet-engine/eyelet/models/layout/layouttest"
 )
@@ -31,7 +32,7 @@ func familyFiles(t *testing.T, name string) (model, projector string) {
 }
 
 func TestShowSaysWhatAPictureCosts(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	star := filepath.Join(demo, "black-star.png")
 	for name, fewest := range map[string]int{"qwen2-5-vl": 2, "smolvlm": 2, "internvl3": 1} {
 		model, projector := familyFiles(t, name)

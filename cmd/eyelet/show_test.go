@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
 	"github.com/eyelet-engine/eyelet/models/gguf"
@@ -30,7 +31,7 @@ const (
 
 // The figures are those with which the model was trained and exported.
 func TestShowJSONDescribesTheSeedModel(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	code, out, errs := command(t, "show", "--json", seedModel)
 	if code != 0 || errs != "" {
 		t.Fatalf("exit code %d, stderr %q", code, errs)
@@ -91,7 +92,7 @@ func TestShowJSONDescribesTheSeedModel(t *testing.T) {
 }
 
 func TestShowPrintsTablesThatFit(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	for _, path := range []string{seedModel, seedProjector} {
 		code, out, errs := command(t, "show", path)
 		if code != 0 || errs != "" {
@@ -119,7 +120,7 @@ func TestShowPrintsTablesThatFit(t *testing.T) {
 }
 
 func TestShowKeepsHostileTextFromTheTerminal(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	path := filepath.Join(t.TempDir(), "hostile.gguf")
 	w := gguf.NewWriter("llama")
 	w.Set("general.name", "\x1b]0;owned\a\r\nFile  trusted.gguf")
@@ -143,7 +144,7 @@ func TestShowKeepsHostileTextFromTheTerminal(t *testing.T) {
 }
 
 func TestShowRefusesBadFiles(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	dir := t.TempDir()
 	content, err := os.ReadFile(seedModel)
 	if err != nil {
@@ -182,7 +183,7 @@ func TestShowRefusesBadFiles(t *testing.T) {
 }
 
 func TestShowRefusesWhatRunRefuses(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	dir := t.TempDir()
 	write := func(name, arch string, keys map[string]any) string {
 		w := gguf.NewWriter(arch)

@@ -5,10 +5,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 )
 
 func TestSoundsNeedAModelThatHears(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	const sounds = "../../kernels/sound/testdata/"
 	text := filepath.Join(t.TempDir(), "notes.txt")
 	if err := os.WriteFile(text, []byte("no sound"), 0o600); err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/encode"
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/models"
@@ -63,7 +64,7 @@ const (
 )
 
 func TestAModelIsImportedListedShownRunCopiedAndRemoved(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	m := newMachine(t)
 	m.must(t, "import", seedModel, "--mmproj", seedProjector, "--name", "seed:q8")
@@ -110,7 +111,7 @@ func TestAModelIsImportedListedShownRunCopiedAndRemoved(t *testing.T) {
 }
 
 func TestADamagedStoreIsReportedAndRepaired(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	m := newMachine(t)
 	m.must(t, "import", seedModel, "--name", "text")
@@ -168,7 +169,7 @@ func (m *computer) ollama(t *testing.T, name, params, template string) string {
 // A stored model is asked through the template that it is stored with, in either language, unless a
 // flag gives another.
 func TestAStoredTemplateIsUsed(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	for name, template := range map[string]string{
 		"go":    "USER: {{ .Prompt }} background? ASSISTANT:",
@@ -185,7 +186,7 @@ func TestAStoredTemplateIsUsed(t *testing.T) {
 }
 
 func TestOllamasModelsRunInPlaceWithTheirParameters(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	m := newMachine(t)
 	root := m.ollama(t, "bakllava", `{"num_predict":3,"temperature":0,"stop":["background"]}`,
@@ -221,7 +222,7 @@ func TestOllamasModelsRunInPlaceWithTheirParameters(t *testing.T) {
 }
 
 func TestLMStudiosModelsAreImported(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	m := newMachine(t)
 	dir := filepath.Join(m.home, ".lmstudio", "models", "someone", "seed-GGUF")
@@ -236,7 +237,7 @@ func TestLMStudiosModelsAreImported(t *testing.T) {
 }
 
 func TestMistakesWithTheStoreAreExplained(t *testing.T) {
-	skipWithoutConcurrency(t)
+	peers.WithoutRaceDetector(t)
 	t.Parallel()
 	m := newMachine(t)
 	m.must(t, "import", seedModel, "--name", "text")

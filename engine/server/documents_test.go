@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/kernels/imaging"
 	"github.com/eyelet-engine/eyelet/kernels/imaging/document/documenttest"
 )
@@ -62,6 +63,7 @@ func requests(file string) map[string][2]string {
 }
 
 func TestPDFFilesAreTakenOnAllRoutes(t *testing.T) {
+	peers.WithoutRaceDetector(t)
 	ts := serve(t)
 	one, two := requests(pdfOf(t, "shape-2.png")), requests(pdfOf(t, "shape-2.png", "shape-4.png"))
 	locked := requests(base64.StdEncoding.EncodeToString(

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ollama/ollama/api"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/engine/server/internal/ollama"
 )
 
@@ -133,6 +134,7 @@ func TestTemplatesOfOllamasAreHonoured(t *testing.T) {
 }
 
 func TestBadGenerates(t *testing.T) {
+	peers.WithoutRaceDetector(t)
 	ts := serve(t)
 	for _, c := range []struct {
 		name, fields string

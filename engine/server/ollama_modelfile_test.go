@@ -10,6 +10,7 @@ import (
 	"github.com/ollama/ollama/api"
 	"github.com/ollama/ollama/parser"
 
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 	"github.com/eyelet-engine/eyelet/engine"
 )
 
@@ -51,6 +52,7 @@ func withoutFrom(modelfile string) string {
 }
 
 func TestAModelfileMakesTheSameModelAgain(t *testing.T) {
+	peers.WithoutRaceDetector(t)
 	jinja, err := os.ReadFile("testdata/alternating.jinja")
 	if err != nil {
 		t.Fatal(err)

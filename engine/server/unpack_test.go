@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/eyelet-engine/eyelet/cgo/peers"
 )
 
 // pack packs data as an encoding says.
@@ -42,6 +44,7 @@ func pack(t testing.TB, encoding string, data []byte) []byte {
 }
 
 func TestPackedBodiesAreUnpackedWithinTheLimit(t *testing.T) {
+	peers.WithoutRaceDetector(t)
 	ts := serve(t, func(o *Options) { o.Limits.Body = 1 << 20 })
 	body := asksJSON("What color is it?")
 	large := `{"model":"seed","messages":[{"role":"user","content":"` + strings.Repeat("a", 8<<20) +
