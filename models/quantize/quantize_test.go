@@ -391,7 +391,8 @@ func TestAnImportanceMatrixMustBelongToTheModel(t *testing.T) {
 		if err := m.WriteFile(path); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := ReadImatrix(path, f, nil); (err == nil) != c.ok || err != nil && !errors.Is(err,
+		_, _, err := ReadImatrix(path, f, nil)
+		if (err == nil) != c.ok || err != nil && !errors.Is(err,
 			imatrix.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}

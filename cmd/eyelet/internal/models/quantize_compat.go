@@ -34,7 +34,8 @@ func (o *quantizeOptions) positional(cmd *cobra.Command, args []string) (string,
 		o.out, rest = rest[0], rest[1:]
 	case !isType(rest[0]):
 		return "", cli.Usagef("%q is no type; give MODEL -o FILE --type TYPE, or MODEL FILE TYPE as "+
-			"for llama-quantize. Types are %s", rest[0], strings.ToLower(strings.Join(llama.FileTypes(), ", ")))
+			"for llama-quantize. Types are %s", rest[0],
+			strings.ToLower(strings.Join(llama.FileTypes(), ", ")))
 	}
 	if !isType(rest[0]) {
 		return "", cli.Usagef("%q is no type; give %s", rest[0],
