@@ -43,8 +43,8 @@ type batches struct {
 }
 
 func newBatches(s *Server, dir string) *batches {
-	return &batches{s: s, dir: dir, pause: firstBatchPause, cancel: map[string]context.CancelCauseFunc{},
-		models: map[string]batch.Model{}}
+	return &batches{s: s, dir: dir, pause: firstBatchPause,
+		cancel: map[string]context.CancelCauseFunc{}, models: map[string]batch.Model{}}
 }
 
 // newID makes an id that nobody guesses.
