@@ -157,11 +157,46 @@ const columnsOfChunk = 512
 // maxIn8 times 255 times 127 fits in 31 bits.
 const maxIn8 = 1 << 16
 
-// pack8 quantizes each output channel to [-127, 127] and packs the channels.
+// pack8 quantizes the weights to [-127, 127] and packs them.
+//
+// Inputs are multiplied, and weights divided, by the root mean square of the weights of each input:
+// weights get equal ranges, and inputs are rounded by what they weigh in the result (the idea of
+// SmoothQuant, Xiao et al. 2023, whose factors also know inputs).
 func (p *Plan) pack8(l *linear, w LinearWeights) error {
 	if w.In > maxIn8 {
 		return fmt.Errorf("nn: an 8-bit layer from %d; sums of more than %d products leave 32 bits, use another precision", w.In, maxIn8)
 	}
+	by, err := l.alloc(4 * w.In)
+	if err != nil {
+		return err
+	}
+	l.c.by = floats(by)
+	inverse := make([]float32, w.In)
+	C.nn_balance(floats(by), (*C.float)(addressOf(inverse)), (*C.float)(addressOf(w.Weight)),
+		l.c.in, l.c.out)
+	if !p.panels.int8 {
+		return p.packBytes(l, w, inverse)
+	}
+	column, err := l.alloc(4 * int(C.nn_panels8_scales(l.c.in, l.c.out)))
+	if err != nil {
+		return err
+	}
+	packed, err := l.alloc(int(C.nn_panels8_size(l.c.in, l.c.out)))
+	if err != nil {
+		return err
+	}
+	l.c.column, l.c.packed = floats(column), packed.Pointer()
+	C.nn_panels8_pack((*C.int8_t)(packed.Pointer()), l.c.column, (*C.float)(addressOf(w.Weight)),
+		(*C.float)(addressOf(inverse)), l.c.in, l.c.out)
+	return nil
+}
+
+// A row of activations gets more than a byte for each number where rounding them to bytes would
+// cost this many times as much as the rounding of weights does.
+const worthTheRest = 2
+
+// packBytes quantizes each output channel for oneDNN.
+func (p *Plan) packBytes(l *linear, w LinearWeights, inverse []float32) error {
 	column, err := l.alloc(4 * w.Out)
 	if err != nil {
 		return err
@@ -173,22 +208,16 @@ func (p *Plan) pack8(l *linear, w LinearWeights) error {
 	l.c.column, l.c.sum = floats(column), (*C.int32_t)(sum.Pointer())
 	sums := unsafe.Slice((*int32)(sum.Pointer()), w.Out)
 	quants := make([]int8, w.Out*w.In)
+	spread := 0.0
 	for i := range w.Out {
 		row := w.Weight[i*w.In:][:w.In]
-		scale := C.nn_channel_quantize((*C.int8_t)(&quants[i*w.In]), (*C.float)(addressOf(row)),
-			C.int(w.In), (*C.int32_t)(&sums[i]))
-		column.Float32()[i] = float32(scale)
+		c := C.nn_channel_quantize((*C.int8_t)(&quants[i*w.In]), (*C.float)(addressOf(row)),
+			(*C.float)(addressOf(inverse)), C.int(w.In))
+		column.Float32()[i], sums[i] = float32(c.scale), int32(c.sum)
+		spread += float64(c.spread)
 	}
-	if !p.panels.int8 {
-		return p.packChunks(l, w, quants)
-	}
-	packed, err := l.alloc(int(C.nn_panels8_size(l.c.in, l.c.out)))
-	if err != nil {
-		return err
-	}
-	l.c.packed = packed.Pointer()
-	C.nn_panels8_pack((*C.int8_t)(packed.Pointer()), (*C.int8_t)(&quants[0]), l.c.in, l.c.out)
-	return nil
+	l.c.spread = C.float(worthTheRest * spread / float64(w.Out))
+	return p.packChunks(l, w, quants)
 }
 
 // packChunks packs chunks of output channels for oneDNN.

@@ -24,28 +24,67 @@ static arena scratch_of(const nn_team *t, int thread) {
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-// An input to a linear layer, one block of rows: as floats, or as bytes with a range for each row.
+// An input to a linear layer, one block of rows: as floats, or as integers with a range for each
+// row. Those are of 16 bits for weights in panels. The library's products take bytes, and rows for
+// which these are too few get the rest in others, which a second product reads.
 typedef struct {
   void *rows;
   nn_range *range; // NULL for floats
+  uint8_t *rest;   // NULL for panels
+  int rests;       // whether a row has some
 } operand;
 
-static int is8(const nn_linear *l) { return l->column != NULL; }
+static int is8(const nn_linear *l) { return l->by != NULL; }
+
+// Rows of 16-bit integers stand this far apart: room for an even number of them, at a distance that
+// is no power of two, as far as caches care.
+static size_t stride16(int in) { return (size_t)(in + 1) / 2 * 2 + 32; }
 
 static operand take_operand(const nn_team *t, const nn_linear *l, arena *a) {
   operand o = {0};
-  o.rows = take(a, (size_t)t->block * l->in * (is8(l) ? 1 : nn_store_bytes(t->store)));
-  if (is8(l))
-    o.range = take(a, sizeof *o.range * t->block);
+  size_t rows = t->block;
+  if (!is8(l)) {
+    o.rows = take(a, rows * l->in * nn_store_bytes(t->store));
+    return o;
+  }
+  o.range = take(a, sizeof *o.range * rows);
+  if (!l->product) {
+    o.rows = take(a, rows * stride16(l->in) * sizeof(int16_t));
+    return o;
+  }
+  o.rows = take(a, rows * l->in);
+  o.rest = take(a, rows * l->in);
   return o;
 }
 
-// set_row converts a row of floats to what the linear layer reads.
-static void set_row(const nn_team *t, const nn_linear *l, operand *o, int r, const float *x) {
-  if (is8(l))
-    o->range[r] = nn_rows()->quantize((uint8_t *)o->rows + (size_t)r * l->in, x, l->in, t->limit8);
-  else
+// set_bytes rounds a row for the library's products.
+static void set_bytes(const nn_team *t, const nn_linear *l, operand *o, int r, const float *x,
+                      nn_extent e) {
+  uint8_t *dst = (uint8_t *)o->rows + (size_t)r * l->in, *rest = o->rest + (size_t)r * l->in;
+  o->range[r] = nn_rows()->quantize(dst, x, l->in, e, t->limit8);
+  float range = e.high - e.low;
+  if (!(range * range * l->in > l->spread * e.square) || o->range[r].scale == 0)
+    return;
+  if (!o->rests)
+    memset(o->rest, (t->limit8 + 1) / 2, (size_t)t->block * l->in); // nothing
+  o->rests = 1;
+  nn_rows()->quantize_rest(rest, x, dst, l->in, o->range[r], t->limit8);
+}
+
+// set_row converts a row of floats, which it changes, to what the linear layer reads.
+static void set_row(const nn_team *t, const nn_linear *l, operand *o, int r, float *x) {
+  if (!is8(l)) {
     nn_row_put((char *)o->rows + (size_t)r * l->in * nn_store_bytes(t->store), x, l->in, t->store);
+    return;
+  }
+  nn_extent e = nn_rows()->balance(x, l->by, l->in);
+  if (l->product) {
+    set_bytes(t, l, o, r, x, e);
+    return;
+  }
+  int16_t *dst = (int16_t *)o->rows + r * stride16(l->in);
+  dst[stride16(l->in) - 33] = 0; // the last one where their number is odd
+  o->range[r] = nn_rows()->quantize16(dst, x, l->in, e);
 }
 
 // What becomes of the result of a linear layer.
@@ -61,20 +100,25 @@ static size_t library_bytes(const nn_linear *l) {
 static int linear8(const nn_team *t, int me, const nn_linear *l, const operand *o, void *y, sink to,
                    arena a) {
   int32_t *acc = take(&a, sizeof *acc * t->block * l->chunk);
+  int32_t *rest = take(&a, sizeof *rest * t->block * l->chunk);
   float *row = take(&a, sizeof *row * l->chunk);
   void *library = take(&a, library_bytes(l));
   for (int c = 0; c < l->chunks; c++) {
     int first = c * l->chunk, n = l->out - first < l->chunk ? l->out - first : l->chunk;
     const eyelet_matmul *m = n < l->chunk ? l->narrow : l->product;
-    int status = eyelet_matmul_run(m, me, o->rows,
-                                   (const char *)l->packed + (size_t)c * l->product->packed_bytes,
-                                   NULL, acc, library);
+    const char *packed = (const char *)l->packed + (size_t)c * l->product->packed_bytes;
+    int status = eyelet_matmul_run(m, me, o->rows, packed, NULL, acc, library);
+    if (status == dnnl_success && o->rests)
+      status = eyelet_matmul_run(m, me, o->rest, packed, NULL, rest, library);
     if (status != dnnl_success)
       return status;
     for (int r = 0; r < t->block; r++) {
       size_t at = (size_t)r * l->out + first;
       nn_rows()->dequantize(row, acc + (size_t)r * n, o->range[r], l->column + first,
                             l->sum + first, l->bias + first, n);
+      if (o->rests)
+        nn_rows()->dequantize_rest(row, rest + (size_t)r * n, o->range[r], l->column + first,
+                                   l->sum + first, t->limit8, n);
       nn_row_activate(row, n, l->activation);
       switch (to) {
       case STORE:
@@ -98,9 +142,8 @@ static void linear_panels(const nn_team *t, const nn_linear *l, const operand *o
                           arena a) {
   nn_finish f = {l->bias, l->activation, to == ADD, to == STORE && t->store == NN_ROUNDED};
   if (is8(l))
-    nn_panels8_run(o->rows, o->range, l->packed, l->column, l->sum,
-                   take(&a, sizeof(int32_t) * t->block * NN_PANEL), y, l->out, t->block, l->out,
-                   l->in, f);
+    nn_panels8_run(o->rows, stride16(l->in), o->range, l->packed, l->column, y, l->out, t->block,
+                   l->out, l->in, f, take(&a, nn_panels8_scratch(t->block)));
   else
     nn_panels_run(o->rows, l->in, l->packed, y, l->out, t->block, l->out, l->in, f,
                   take(&a, nn_panels_scratch(t->block)));
@@ -127,10 +170,11 @@ static int linear(const nn_team *t, int me, const nn_linear *l, const operand *o
 static size_t linear_scratch(const nn_team *t, const nn_linear *l) {
   arena a = {0};
   if (!l->product) {
-    take(&a, larger(sizeof(int32_t) * t->block * NN_PANEL, nn_panels_scratch(t->block)));
+    take(&a, larger(nn_panels8_scratch(t->block), nn_panels_scratch(t->block)));
     return a.used;
   }
   if (is8(l)) {
+    take(&a, sizeof(int32_t) * t->block * l->chunk);
     take(&a, sizeof(int32_t) * t->block * l->chunk);
     take(&a, sizeof(float) * l->chunk);
   }
@@ -143,7 +187,7 @@ static size_t linear_scratch(const nn_team *t, const nn_linear *l) {
 static operand stored_operand(const nn_team *t, const nn_linear *l, void *stored, float *row,
                               arena *a) {
   if (!is8(l))
-    return (operand){stored, NULL};
+    return (operand){.rows = stored};
   operand o = take_operand(t, l, a);
   for (int r = 0; r < t->block; r++) {
     nn_row_get(row, (char *)stored + (size_t)r * l->in * nn_store_bytes(t->store), l->in, t->store);

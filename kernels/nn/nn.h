@@ -21,9 +21,14 @@ typedef struct {
   const eyelet_matmul *product;
   const eyelet_matmul *narrow; // the last chunk, where it is narrower
   int chunks, chunk;
-  // 8-bit weights only: the scale of each column, and the sum of its weights.
+  // 8-bit weights only: what inputs are multiplied by before they are rounded; the scale of each
+  // column, or of its part in each piece of a panel; and for the library's products the sum of each
+  // column's weights, and the square of a row's extent over its mean square from which on 8 bits
+  // are too few for it.
+  const float *by;
   const float *column;
   const int32_t *sum;
+  float spread;
 } nn_linear;
 
 // Attention within a stretch of some rows.
@@ -53,7 +58,7 @@ typedef struct {
   int threads;
   int block;      // rows of a block
   nn_store store; // of activations
-  int limit8;     // the largest 8-bit activation
+  int limit8;     // the largest 8-bit activation of the library's products
   char *scratch;  // threads times scratch_bytes
   size_t scratch_bytes;
 } nn_team;

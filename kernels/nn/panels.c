@@ -17,7 +17,8 @@ enum { TILE = 6 };
 
 // Panels are cut into pieces of at most this depth, which stay in the first cache while all rows
 // pass by.
-enum { DEPTH = 256, DEPTH8 = 1024 };
+// The sums of as many products of 16 and 8 bits, 512 * 32767 * 127, fit in 32.
+enum { DEPTH = 256, DEPTH8 = 512 };
 
 static int panels(int n) { return (n + NN_PANEL - 1) / NN_PANEL; }
 
@@ -176,81 +177,108 @@ void nn_panels_run(const float *a, size_t lda, const float *packed, float *c, si
   }
 }
 
-// Weights of four rows and 16 columns stand together, a column after the other: what vpmaddubsw and
-// vpmaddwd take.
-static int padded_depth(int k) { return (k + 3) / 4 * 4; }
+// Two rows of weights and 16 columns stand together, a column after the other: what vpmaddwd takes
+// once they are widened.
+static int pairs_of(int k) { return (k + 1) / 2; }
 
-size_t nn_panels8_size(int k, int n) { return (size_t)padded_depth(k) * panels(n) * NN_PANEL; }
+int nn_panels8_pieces(int k) { return pieces(pairs_of(k), DEPTH8 / 2); }
 
-void nn_panels8_pack(int8_t *dst, const int8_t *src, int k, int n) {
-  size_t panel = (size_t)padded_depth(k) * NN_PANEL;
+size_t nn_panels8_size(int k, int n) { return (size_t)pairs_of(k) * 2 * panels(n) * NN_PANEL; }
+size_t nn_panels8_scales(int k, int n) {
+  return (size_t)nn_panels8_pieces(k) * panels(n) * NN_PANEL;
+}
+
+void nn_panels8_pack(int8_t *dst, float *scales, const float *src, const float *by, int k, int n) {
+  int depths = nn_panels8_pieces(k), pairs = pairs_of(k);
   memset(dst, 0, nn_panels8_size(k, n));
+  memset(scales, 0, sizeof *scales * nn_panels8_scales(k, n));
   for (int j = 0; j < n; j++, src += k) {
-    int8_t *to = dst + j / NN_PANEL * panel + j % NN_PANEL * 4;
-    for (int i = 0; i < k; i++)
-      to[i / 4 * 4 * NN_PANEL + i % 4] = src[i];
+    size_t panel = j / NN_PANEL;
+    for (int d = 0; d < depths; d++) {
+      int first = begin(d, pairs, depths) * 2, last = begin(d + 1, pairs, depths) * 2;
+      last = last > k ? k : last;
+      int8_t quants[DEPTH8];
+      nn_channel c = nn_rows()->quantize_channel(quants, src + first, by + first, last - first);
+      scales[(panel * depths + d) * NN_PANEL + j % NN_PANEL] = c.scale;
+      int8_t *to = dst + (panel * pairs * 2 + first) * NN_PANEL + j % NN_PANEL * 2;
+      for (int i = 0; i < last - first; i++)
+        to[i / 2 * 2 * NN_PANEL + i % 2] = quants[i];
+    }
   }
 }
 
-AVX2_INLINE __m256i broadcast4(const uint8_t *p) {
+// widen makes 16-bit numbers of a piece of a panel.
+AVX2 static void widen(int16_t *dst, const int8_t *src, int n) {
+  for (int i = 0; i < n; i += 16)
+    _mm256_store_si256((__m256i *)(dst + i),
+                       _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(src + i))));
+}
+
+AVX2_INLINE __m256i broadcast2(const int16_t *p) {
   int32_t v;
   memcpy(&v, p, sizeof v);
   return _mm256_set1_epi32(v);
 }
 
-// tile8 adds the product of rows of a and a piece of a panel to a tile of sums, or sets the tile
-// where load is 0.
-AVX2_INLINE void tile8(int rows, const uint8_t *a, size_t lda, const int8_t *b, int k, int32_t *c,
-                       int load) {
-  __m256i sums[TILE][2], ones = _mm256_set1_epi16(1);
+// step8 adds the product of two columns of a and two rows of a panel.
+AVX2_INLINE void step8(int rows, const int16_t *a, size_t lda, const int16_t *b,
+                       __m256i sums[TILE][2]) {
+  const __m256i *w = (const __m256i *)b;
+  __m256i b0 = _mm256_load_si256(w), b1 = _mm256_load_si256(w + 1);
 #pragma GCC unroll 6
   for (int r = 0; r < rows; r++) {
-    sums[r][0] = load ? _mm256_loadu_si256((__m256i *)(c + r * NN_PANEL)) : _mm256_setzero_si256();
-    sums[r][1] =
-        load ? _mm256_loadu_si256((__m256i *)(c + r * NN_PANEL + 8)) : _mm256_setzero_si256();
-  }
-  for (int i = 0; i < k; i += 4, a += 4, b += 4 * NN_PANEL) {
-    const __m256i *w = (const __m256i *)b;
-    __m256i b0 = _mm256_load_si256(w), b1 = _mm256_load_si256(w + 1);
-#pragma GCC unroll 6
-    for (int r = 0; r < rows; r++) {
-      __m256i x = broadcast4(a + r * lda);
-      __m256i p0 = _mm256_madd_epi16(_mm256_maddubs_epi16(x, b0), ones),
-              p1 = _mm256_madd_epi16(_mm256_maddubs_epi16(x, b1), ones);
-      __asm__ volatile("vpaddd %1, %0, %0" : "+x"(sums[r][0]) : "x"(p0));
-      __asm__ volatile("vpaddd %1, %0, %0" : "+x"(sums[r][1]) : "x"(p1));
-    }
-  }
-#pragma GCC unroll 6
-  for (int r = 0; r < rows; r++) {
-    _mm256_storeu_si256((__m256i *)(c + r * NN_PANEL), sums[r][0]);
-    _mm256_storeu_si256((__m256i *)(c + r * NN_PANEL + 8), sums[r][1]);
+    __m256i x = broadcast2(a + r * lda);
+    __m256i p0 = _mm256_madd_epi16(x, b0), p1 = _mm256_madd_epi16(x, b1);
+    __asm__ volatile("vpaddd %1, %0, %0" : "+x"(sums[r][0]) : "x"(p0));
+    __asm__ volatile("vpaddd %1, %0, %0" : "+x"(sums[r][1]) : "x"(p1));
   }
 }
 
-AVX2 static void tile8_of(int rows, const uint8_t *a, size_t lda, const int8_t *b, int k,
-                          int32_t *c, int load) {
+// tile8 adds the product of rows of a and a widened piece of a panel, scaled, to a tile of sums, or
+// sets the tile where load is 0.
+AVX2_INLINE void tile8(int rows, const int16_t *a, size_t lda, const int16_t *b, int pairs,
+                       const float *scales, float *c, int load) {
+  __m256i sums[TILE][2];
+#pragma GCC unroll 6
+  for (int r = 0; r < rows; r++)
+    sums[r][0] = sums[r][1] = _mm256_setzero_si256();
+  int i = 0;
+  for (; i + 4 <= pairs; i += 4, a += 8, b += 8 * NN_PANEL) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++)
+      step8(rows, a + 2 * j, lda, b + 2 * j * NN_PANEL, sums);
+  }
+  for (; i < pairs; i++, a += 2, b += 2 * NN_PANEL)
+    step8(rows, a, lda, b, sums);
+  __m256 s0 = _mm256_loadu_ps(scales), s1 = _mm256_loadu_ps(scales + 8);
+#pragma GCC unroll 6
+  for (int r = 0; r < rows; r++, c += NN_PANEL) {
+    __m256 y0 = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[r][0]), s0),
+           y1 = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[r][1]), s1);
+    _mm256_storeu_ps(c, load ? _mm256_add_ps(y0, _mm256_loadu_ps(c)) : y0);
+    _mm256_storeu_ps(c + 8, load ? _mm256_add_ps(y1, _mm256_loadu_ps(c + 8)) : y1);
+  }
+}
+
+AVX2 static void tile8_of(int rows, const int16_t *a, size_t lda, const int16_t *b, int pairs,
+                          const float *scales, float *c, int load) {
 #define CASE(r) \
-  case r: tile8(r, a, lda, b, k, c, load); break;
+  case r: tile8(r, a, lda, b, pairs, scales, c, load); break;
   switch (rows) { EACH_HEIGHT(CASE) }
 #undef CASE
 }
 
 // finish8 takes the sums of m rows of a panel to c.
-AVX2 static void finish8(const int32_t *sums, const nn_range *rows, const float *column,
-                         const int32_t *sum, float *c, size_t ldc, int m, int columns,
-                         nn_finish f) {
-  float scales[NN_PANEL] = {0}, bias[NN_PANEL] = {0}, y[NN_PANEL];
-  int32_t total[NN_PANEL] = {0};
-  memcpy(scales, column, sizeof *scales * columns);
-  memcpy(total, sum, sizeof *total * columns);
+AVX2 static void finish8(const float *sums, const nn_range *rows, float *c, size_t ldc, int m,
+                         int columns, nn_finish f) {
+  float bias[NN_PANEL] = {0}, y[NN_PANEL];
   if (f.bias)
     memcpy(bias, f.bias, sizeof *bias * columns);
   for (int r = 0; r < m; r++, sums += NN_PANEL, c += ldc) {
-    nn_range range = rows[r];
+    float scale = rows[r].scale;
 #pragma omp simd
     for (int i = 0; i < NN_PANEL; i++)
-      y[i] = range.scale * scales[i] * (float)(sums[i] - range.zero * total[i]) + bias[i];
+      y[i] = scale * sums[i] + bias[i];
     activate16(y, f.activation);
     if (f.round)
       round16(y);
@@ -267,23 +295,35 @@ AVX2 static void finish8(const int32_t *sums, const nn_range *rows, const float 
   }
 }
 
-void nn_panels8_run(const uint8_t *a, const nn_range *rows, const int8_t *packed,
-                    const float *column, const int32_t *sum, int32_t *sums, float *c, size_t ldc,
-                    int m, int n, int k, nn_finish f) {
-  int padded = padded_depth(k), tiles = pieces(m, TILE);
-  for (int p = 0; p < n; p += NN_PANEL, packed += (size_t)padded * NN_PANEL) {
-    for (int first = 0; first < padded; first += DEPTH8) {
-      int depth = padded - first < DEPTH8 ? padded - first : DEPTH8;
+// A widened piece, which stays in the first cache, and the sums of a panel.
+enum { WIDE = DEPTH8 * NN_PANEL };
+
+size_t nn_panels8_scratch(int m) {
+  return sizeof(int16_t) * WIDE + sizeof(float) * m * NN_PANEL;
+}
+
+void nn_panels8_run(const int16_t *a, size_t lda, const nn_range *rows, const int8_t *packed,
+                    const float *scales, float *c, size_t ldc, int m, int n, int k, nn_finish f,
+                    void *scratch) {
+  int pairs = pairs_of(k), depths = nn_panels8_pieces(k), tiles = pieces(m, TILE);
+  int16_t *wide = scratch;
+  float *sums = (float *)(wide + WIDE);
+  for (int p = 0; p < n; p += NN_PANEL) {
+    for (int d = 0; d < depths; d++, scales += NN_PANEL) {
+      int first = begin(d, pairs, depths), depth = begin(d + 1, pairs, depths) - first;
+      size_t bytes = (size_t)depth * 2 * NN_PANEL;
+      widen(wide, packed, bytes);
+      packed += bytes;
       for (int t = 0; t < tiles; t++) {
         int row = begin(t, m, tiles), height = begin(t + 1, m, tiles) - row;
-        ahead(packed + (size_t)(first + depth) * NN_PANEL, (size_t)depth * NN_PANEL, t, tiles);
-        tile8_of(height, a + (size_t)row * k + first, k, packed + (size_t)first * NN_PANEL, depth,
-                 sums + row * NN_PANEL, first > 0);
+        ahead(packed, bytes, t, tiles);
+        tile8_of(height, a + row * lda + 2 * first, lda, wide, depth, scales,
+                 sums + row * NN_PANEL, d > 0);
       }
     }
     nn_finish g = f;
     g.bias = f.bias ? f.bias + p : NULL;
-    finish8(sums, rows, column + p, sum + p, c + p, ldc, m, n - p < NN_PANEL ? n - p : NN_PANEL, g);
+    finish8(sums, rows, c + p, ldc, m, n - p < NN_PANEL ? n - p : NN_PANEL, g);
   }
 }
 
@@ -295,10 +335,13 @@ void nn_panels_pack(float *dst, const float *src, size_t k_stride, size_t n_stri
 size_t nn_panels_scratch(int m) { return 0; }
 void nn_panels_run(const float *a, size_t lda, const float *packed, float *c, size_t ldc, int m,
                    int n, int k, nn_finish f, float *scratch) {}
+int nn_panels8_pieces(int k) { return 0; }
 size_t nn_panels8_size(int k, int n) { return 0; }
-void nn_panels8_pack(int8_t *dst, const int8_t *src, int k, int n) {}
-void nn_panels8_run(const uint8_t *a, const nn_range *rows, const int8_t *packed,
-                    const float *column, const int32_t *sum, int32_t *sums, float *c, size_t ldc,
-                    int m, int n, int k, nn_finish f) {}
+size_t nn_panels8_scales(int k, int n) { return 0; }
+void nn_panels8_pack(int8_t *dst, float *scales, const float *src, const float *by, int k, int n) {}
+size_t nn_panels8_scratch(int m) { return 0; }
+void nn_panels8_run(const int16_t *a, size_t lda, const nn_range *rows, const int8_t *packed,
+                    const float *scales, float *c, size_t ldc, int m, int n, int k, nn_finish f,
+                    void *scratch) {}
 
 #endif

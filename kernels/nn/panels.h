@@ -35,16 +35,20 @@ size_t nn_panels_scratch(int m);
 void nn_panels_run(const float *a, size_t lda, const float *packed, float *c, size_t ldc, int m,
                    int n, int k, nn_finish f, float *scratch);
 
-// The same for 8-bit weights: src holds n rows of k, and dst has nn_panels8_size(k, n) bytes.
+// The same for 8-bit weights. Panels are cut into pieces of some depth, and each column of a piece
+// has a scale. src holds n rows of k weights, which are multiplied by the k numbers of `by`; dst
+// has nn_panels8_size(k, n) bytes, scales nn_panels8_scales(k, n) numbers.
+int nn_panels8_pieces(int k);
 size_t nn_panels8_size(int k, int n);
-void nn_panels8_pack(int8_t *dst, const int8_t *src, int k, int n);
+size_t nn_panels8_scales(int k, int n);
+void nn_panels8_pack(int8_t *dst, float *scales, const float *src, const float *by, int k, int n);
 
-// nn_panels8_run computes c = finish(rows[r].scale * column[j] * (a * packed - rows[r].zero *
-// sum[j])) over numbers of at most 7 bits in a, so that no pair of products overflows 16 bits. a's
-// rows are k bytes apart; up to 3 bytes after the last one are read. sums has room for m * NN_PANEL
-// numbers.
-void nn_panels8_run(const uint8_t *a, const nn_range *rows, const int8_t *packed,
-                    const float *column, const int32_t *sum, int32_t *sums, float *c, size_t ldc,
-                    int m, int n, int k, nn_finish f);
+// nn_panels8_run computes c = finish(rows[r].scale * a * packed) over numbers of 16 bits in a. Its
+// rows are lda numbers apart; where k is odd, one more than k is read, and must be there. scratch
+// has nn_panels8_scratch(m) bytes and stands at a multiple of 32.
+size_t nn_panels8_scratch(int m);
+void nn_panels8_run(const int16_t *a, size_t lda, const nn_range *rows, const int8_t *packed,
+                    const float *scales, float *c, size_t ldc, int m, int n, int k, nn_finish f,
+                    void *scratch);
 
 #endif

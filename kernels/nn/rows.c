@@ -50,3 +50,16 @@ void nn_row_scale(void *dst, const float *x, float f, int n, nn_store s) {
   if (s == NN_ROUNDED)
     nn_row_round(dst, n);
 }
+
+void nn_balance(float *by, float *inverse, const float *weight, int in, int out) {
+  memset(by, 0, sizeof *by * in);
+  for (int i = 0; i < out; i++)
+    in_use()->add_squares(by, weight + (size_t)i * in, in);
+  for (int i = 0; i < in; i++) {
+    by[i] = sqrtf(by[i] / out);
+    if (by[i] < 1e-18f) // its square may have vanished
+      by[i] = inverse[i] = 0;
+    else
+      inverse[i] = 1 / by[i];
+  }
+}

@@ -17,11 +17,24 @@ typedef enum { NN_NONE, NN_QUICK_GELU, NN_GELU, NN_GELU_TANH, NN_SILU } nn_activ
 // nn_store_bytes returns the size of an element.
 static inline int nn_store_bytes(nn_store s) { return s == NN_BF16 ? 2 : 4; }
 
-// The scale and the zero point of a row of 8-bit numbers q, which stand for scale * (q - zero).
+// The scale and the zero point of a row of integers q, which stand for scale * (q - zero).
 typedef struct {
   float scale;
   int32_t zero;
 } nn_range;
+
+// How far the numbers of a row reach, 0 among them, and the sum of their squares.
+typedef struct {
+  float low, high, square;
+} nn_extent;
+
+// An output channel's weights as integers: their scale, their sum, and the square of their extent
+// over their mean square.
+typedef struct {
+  float scale;
+  int32_t sum;
+  float spread;
+} nn_channel;
 
 // Loops over n elements, compiled for one level of instruction sets (rows_loops.h).
 typedef struct {
@@ -38,14 +51,26 @@ typedef struct {
   void (*put_bf16)(uint16_t *restrict dst, const float *restrict x, int n);
   void (*get_bf16)(float *restrict dst, const uint16_t *restrict x, int n);
   void (*round)(float *x, int n); // to bfloat16
-  // Stores numbers as integers from 0 to limit, so that their range, with 0 in it, fills that of
-  // the integers.
-  nn_range (*quantize)(uint8_t *restrict dst, const float *restrict x, int n, int limit);
+  // x = x by, and its extent.
+  nn_extent (*balance)(float *restrict x, const float *restrict by, int n);
+  // Stores numbers as integers from 0 to limit, so that their extent fills that of the integers.
+  nn_range (*quantize)(uint8_t *restrict dst, const float *restrict x, int n, nn_extent e,
+                       int limit);
+  // Stores what quantize left of each number, in steps of 1 / (limit + 1) of its own: (limit + 1) /
+  // 2 stands for nothing.
+  void (*quantize_rest)(uint8_t *restrict dst, const float *restrict x,
+                        const uint8_t *restrict coarse, int n, nn_range row, int limit);
+  // Stores numbers as multiples of their largest magnitude over 32767.
+  nn_range (*quantize16)(int16_t *restrict dst, const float *restrict x, int n, nn_extent e);
   // dst = row.scale * column[i] * (acc[i] - row.zero * sum[i]) + bias[i]: the end of an 8-bit
   // product, sum[i] being the sum of the weights of column i.
   void (*dequantize)(float *restrict dst, const int32_t *restrict acc, nn_range row,
                      const float *restrict column, const int32_t *restrict sum,
                      const float *restrict bias, int n);
+  // dst += row.scale * column[i] * (acc[i] / (limit + 1) - sum[i] / 2): the product of the rest.
+  void (*dequantize_rest)(float *restrict dst, const int32_t *restrict acc, nn_range row,
+                          const float *restrict column, const int32_t *restrict sum, int limit,
+                          int n);
   void (*quick_gelu)(float *x, int n);
   void (*silu)(float *x, int n);
   void (*gelu)(float *x, int n);
@@ -55,9 +80,11 @@ typedef struct {
   float (*softmax)(float *x, int n, float scale);
   void (*scale)(float *dst, const float *x, float f, int n); // dst = x * f
   void (*scale_bf16)(uint16_t *restrict dst, const float *restrict x, float f, int n);
-  // Rounds the weights of an output channel to multiples of their largest magnitude over 127.
-  // Returns that step, and the sum of the integers.
-  float (*quantize_channel)(int8_t *restrict dst, const float *restrict w, int n, int32_t *sum);
+  // Rounds the weights of an output channel, w by, to multiples of their largest magnitude over
+  // 127.
+  nn_channel (*quantize_channel)(int8_t *restrict dst, const float *restrict w,
+                                 const float *restrict by, int n);
+  void (*add_squares)(float *restrict dst, const float *restrict x, int n); // x x to dst
 } nn_loops;
 
 // nn_rows returns the loops of the best level that is allowed.
@@ -79,8 +106,13 @@ void nn_row_scale(void *dst, const float *x, float f, int n, nn_store s);
 
 // For Go, which cannot call through pointers.
 static inline void nn_row_round(float *x, int n) { nn_rows()->round(x, n); }
-static inline float nn_channel_quantize(int8_t *dst, const float *w, int n, int32_t *sum) {
-  return nn_rows()->quantize_channel(dst, w, n, sum);
+static inline nn_channel nn_channel_quantize(int8_t *dst, const float *w, const float *by, int n) {
+  return nn_rows()->quantize_channel(dst, w, by, n);
 }
+
+// nn_balance finds what the inputs of a layer are multiplied by before they are rounded, and its
+// weights divided by: the root mean square of each input's weights. inverse is 1 over it, or 0 for
+// an input that nothing reads.
+void nn_balance(float *by, float *inverse, const float *weight, int in, int out);
 
 #endif

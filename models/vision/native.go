@@ -81,7 +81,7 @@ func LoadNative(f *gguf.File, opt NativeOptions) (*Native, error) {
 	cpu := onednn.CPU()
 	// What decides the numbers: a change of this package's or the kernels' arithmetic counts the
 	// version up. The instruction set is part of it, since oneDNN adds up in another order in each.
-	l := newLoader(f, opt.Options, fmt.Sprintf("native 2 %v %s", precision, cpu.ISA))
+	l := newLoader(f, opt.Options, fmt.Sprintf("native 3 %v %s", precision, cpu.ISA))
 	s := &nativeSink{tower: n, config: nn.Config{
 		Precision: precision, Threads: opt.Threads, Hidden: d.Hidden, Heads: d.Heads, FF: d.FF,
 		Gated: d.Gated, Eps: d.Eps,

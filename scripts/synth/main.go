@@ -10,6 +10,8 @@
 //	go run ./scripts/synth -mmproj -outliers 5              # mmproj-1b-outliers-f16.gguf there: the
 //	                                                        # same function, through states of which
 //	                                                        # some channels are 2^5 times as large
+//	                                                        # (-outlier-channels, 3; with -undamped,
+//	                                                        # another function)
 //	go run ./scripts/synth -shape 1b -reads gemma3-4b       # llama-1b-gemma3-4b-q4_k_m.gguf and
 //	                                                        # mmproj-1b-gemma3-4b-f16.gguf there
 //
@@ -43,6 +45,9 @@ func main() {
 	mmproj := flag.Bool("mmproj", false, "write the vision tower and projector instead, in F16")
 	outliers := flag.Int("outliers", 0,
 		"with -mmproj: multiply a few channels of what layers read by 2 to the power of this")
+	channels := flag.Int("outlier-channels", 3, "how many channels -outliers enlarges")
+	undamped := flag.Bool("undamped", false,
+		"leave the weights that read such channels as they are, which changes the function")
 	draw := flag.Bool("draw", false,
 		"write a model that makes pictures instead: the shapes of Stable Diffusion 1.5, in F16")
 	family := flag.String("tower", "",
@@ -64,6 +69,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, "synth: -outliers is 0 to 8, with -mmproj")
 		os.Exit(2)
 	}
+	if *channels < 1 || *channels > 64 {
+		fmt.Fprintln(os.Stderr, "synth: -outlier-channels is 1 to 64")
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if *draw {
@@ -83,7 +92,8 @@ func main() {
 	case *family != "":
 		err = runFamily(ctx, *family, 0, *seed, *out)
 	default:
-		err = run(ctx, *shape, *fileType, *mmproj, *outliers, "", *seed, *tokenizer, *out)
+		err = run(ctx, *shape, *fileType, *mmproj, outliersOf{*outliers, *channels, !*undamped},
+			"", *seed, *tokenizer, *out)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "synth:", err)
@@ -96,7 +106,7 @@ func runPair(ctx context.Context, shape, fileType, family string, seed uint64,
 	tokenizer string) error {
 	name := shape + "-" + family
 	model := fmt.Sprintf("llama-%s-%s.gguf", name, strings.ToLower(fileType))
-	if err := run(ctx, shape, fileType, false, 0, family, seed, tokenizer,
+	if err := run(ctx, shape, fileType, false, outliersOf{}, family, seed, tokenizer,
 		filepath.Join("build", "synth", model)); err != nil {
 		return err
 	}
@@ -106,8 +116,8 @@ func runPair(ctx context.Context, shape, fileType, family string, seed uint64,
 
 // run writes a language model, which reads pictures of the family reads if that is not "", or the
 // tower of its shape.
-func run(ctx context.Context, shapeName, fileType string, mmproj bool, outliers int, reads string,
-	seed uint64, tokenizer, out string) error {
+func run(ctx context.Context, shapeName, fileType string, mmproj bool, outliers outliersOf,
+	reads string, seed uint64, tokenizer, out string) error {
 	s, ok := shapes[shapeName]
 	if !ok {
 		return fmt.Errorf("unknown shape %q; give %s", shapeName, strings.Join(shapeNames(),
@@ -123,7 +133,7 @@ func run(ctx context.Context, shapeName, fileType string, mmproj bool, outliers 
 		if mmproj {
 			name = fmt.Sprintf("mmproj-%s-f16.gguf", shapeName)
 		}
-		if outliers > 0 {
+		if outliers.power > 0 {
 			name = fmt.Sprintf("mmproj-%s-outliers-f16.gguf", shapeName)
 		}
 		out = filepath.Join("build", "synth", name)

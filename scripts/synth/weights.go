@@ -18,7 +18,7 @@ import (
 type weights struct {
 	ctx      context.Context
 	seed     uint64
-	outliers int // see isOutlier: these channels are 2^outliers times as large as others
+	outliers outliersOf
 	added    int
 	written  int
 	progress func(done, total int, tensor string)
@@ -47,10 +47,14 @@ func (ws *weights) matrix(w *gguf.Writer, name string, scale float64, dims ...in
 	ws.halves(w, name, scale, 0, dims...)
 }
 
-// reader is matrix for inputs that come from gains: those of outliers are damped by as much as the
-// gains raise them, so that outliers change no result.
+// reader is matrix for inputs that come from gains. Those of outliers that are damped are so by as
+// much as the gains raise them: they change no result.
 func (ws *weights) reader(w *gguf.Writer, name string, scale float64, dims ...int) {
-	ws.halves(w, name, scale, ws.outliers, dims...)
+	damped := 0
+	if ws.outliers.damped {
+		damped = ws.outliers.power
+	}
+	ws.halves(w, name, scale, damped, dims...)
 }
 
 func (ws *weights) halves(w *gguf.Writer, name string, scale float64, damped int, dims ...int) {
@@ -67,28 +71,37 @@ func (ws *weights) halves(w *gguf.Writer, name string, scale float64, damped int
 			return err
 		}
 		if damped > 0 {
-			out = &damper{out: out, inputs: inputs, by: damped}
+			out = &damper{out: out, inputs: inputs, outliers: ws.outliers}
 		}
 		return randomHalves(out, n, table, rand.NewPCG(ws.seed, hash.Sum64()))
 	})
 }
 
-// isOutlier picks the few channels of a state that are larger than all others in outliers.
-func isOutlier(channel int) bool { return channel%341 == 7 }
+// outliersOf says that a few channels of a state are 2^power times as large as others, and whether
+// the weights that read them are as much smaller.
+type outliersOf struct {
+	power, channels int
+	damped          bool
+}
+
+// has reports whether one of so many channels is an outlier.
+func (o outliersOf) has(channel, of int) bool {
+	return o.power > 0 && channel%max(of/o.channels, 8) == 7
+}
 
 // damper divides the weights of outliers in F16 by a power of two, in rows of so many inputs.
 type damper struct {
 	out        io.Writer
-	inputs, by int
-	at         int
+	inputs, at int
+	outliers   outliersOf
 }
 
 func (d *damper) Write(p []byte) (int, error) {
 	for i := 0; i+1 < len(p); i += 2 {
-		if isOutlier(d.at % d.inputs) {
+		if d.outliers.has(d.at%d.inputs, d.inputs) {
 			h := binary.LittleEndian.Uint16(p[i:])
-			if exponent := int(h >> 10 & 31); exponent > d.by {
-				h -= uint16(d.by) << 10
+			if exponent := int(h >> 10 & 31); exponent > d.outliers.power {
+				h -= uint16(d.outliers.power) << 10
 			} else { // far below all others
 				h &= 1 << 15
 			}
@@ -104,8 +117,8 @@ func (ws *weights) gains(w *gguf.Writer, name string, n int) {
 	var row []byte
 	for i := range n {
 		gain := float32(1)
-		if isOutlier(i) {
-			gain = float32(math.Ldexp(1, ws.outliers))
+		if ws.outliers.has(i, n) {
+			gain = float32(math.Ldexp(1, ws.outliers.power))
 		}
 		row = binary.LittleEndian.AppendUint32(row, math.Float32bits(gain))
 	}
