@@ -33,7 +33,7 @@ func TestScoresInEveryPrecision(t *testing.T) {
 		return all
 	}
 	plain := ask(EncoderPlain, "")
-	for _, precision := range []string{"f32", "bf16", "int8"} {
+	for _, precision := range []string{"f32", "bf16", "int8", "int16"} {
 		right, plainRight, changed, coins := 0, 0, 0, 0
 		for i, o := range ask(EncoderNative, precision) {
 			right += count(o.said == o.right)
@@ -47,7 +47,7 @@ func TestScoresInEveryPrecision(t *testing.T) {
 			t.Errorf("%s: %d right answers, over the plain tower %d", precision, right, plainRight)
 		}
 		// and one near tie
-		if limit := map[string]int{"f32": 2, "bf16": 10, "int8": 25}[precision]; changed*100 >
+		if limit := map[string]int{"f32": 2, "bf16": 10, "int8": 25, "int16": 5}[precision]; changed*100 >
 			limit*len(plain)+100 {
 			t.Errorf("%s: %d of %d answers changed", precision, changed, len(plain))
 		}

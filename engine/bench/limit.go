@@ -77,7 +77,7 @@ func planLimiter(shapes []Shape, precision nn.Precision, threads int) (*limiter,
 		threads: threads}
 	types := [3]onednn.Type{onednn.F32, onednn.F32, onednn.F32}
 	switch {
-	case precision == nn.Int8:
+	case precision == nn.Int8, precision == nn.Int16 && precision.Native():
 		types = [3]onednn.Type{onednn.U8, onednn.S8, onednn.S32}
 	case precision == nn.BF16 && precision.Native():
 		types = [3]onednn.Type{onednn.BF16, onednn.BF16, onednn.F32}

@@ -63,7 +63,7 @@ type key struct {
 }
 
 // choiceVersion changes with the way of measuring.
-const choiceVersion = 2
+const choiceVersion = 3
 
 // times is the document of the file.
 type times struct {

@@ -16,7 +16,7 @@ type matrix = ref.Matrix[float64]
 // bounds are the largest relative errors against float64 that the precisions may have after one
 // block or layer, and the lowest cosine of a row.
 var bounds = map[Precision]struct{ relative, cosine float64 }{F32: {2e-6, 1 - 1e-10},
-	BF16: {6e-3, 0.9999}, Int8: {3e-2, 0.999}}
+	BF16: {6e-3, 0.9999}, Int8: {3e-2, 0.999}, Int16: {4e-3, 0.99998}}
 
 func random(rng *rand.Rand, n int, scale, mean float64) []float32 {
 	v := make([]float32, n)

@@ -29,9 +29,13 @@
 // [F32] computes in float32. [BF16] stores weights and activations as bfloat16 and adds up in
 // float32; residuals, norms and softmax stay float32. [Int8] has 8-bit weights with a scale for
 // each output channel, and activations that are quantized on the fly with a scale and a zero point
-// for each row; attention runs in BF16 where the processor has it, else in F32. Processors without
-// VNNI instructions add pairs of 8-bit products in 16 bits, which overflow; there, activations get
-// 7 bits. A processor without bfloat16 products carries BF16 out in float32 arithmetic over rounded
+// for each row; attention runs in BF16 where the processor has it, else in F32. A row whose numbers
+// are so uneven that 8 bits are too few for them gets 8 more, which a second product reads. Where
+// the widest arithmetic is AVX2, activations have 16 bits in the first place, since products of 16
+// and 8 bits are about as fast there as those of 8. (Processors with AVX-512 and no VNNI add pairs
+// of 8-bit products in 16 bits, which overflow; there, activations get 7 bits.) [Int16] has weights
+// of 10 bits and activations of 14, so that sums fit in 32; attention runs in F32. It is nearer to
+// F32 than BF16 is, and needs AVX2; elsewhere F32 takes its place. A processor without bfloat16 products carries BF16 out in float32 arithmetic over rounded
 // numbers: the same results up to the order of additions, at the speed of F32.
 //
 // # Threads

@@ -94,8 +94,8 @@ func (p *Plan) newLinear(w LinearWeights, e ending) (_ *linear, err error) {
 	}
 	copy(bias.Float32(), w.Bias)
 	l.c.bias = floats(bias)
-	if p.config.Precision == Int8 {
-		return l, p.pack8(l, w)
+	if p.config.Precision.integers() {
+		return l, p.packIntegers(l, w)
 	}
 	return l, p.packFloat(l, w, e)
 }
@@ -157,12 +157,12 @@ const columnsOfChunk = 512
 // maxIn8 times 255 times 127 fits in 31 bits.
 const maxIn8 = 1 << 16
 
-// pack8 quantizes the weights to [-127, 127] and packs them.
+// packIntegers quantizes the weights and packs them.
 //
 // Inputs are multiplied, and weights divided, by the root mean square of the weights of each input:
 // weights get equal ranges, and inputs are rounded by what they weigh in the result (the idea of
 // SmoothQuant, Xiao et al. 2023, whose factors also know inputs).
-func (p *Plan) pack8(l *linear, w LinearWeights) error {
+func (p *Plan) packIntegers(l *linear, w LinearWeights) error {
 	if w.In > maxIn8 {
 		return fmt.Errorf("nn: an 8-bit layer from %d; sums of more than %d products leave 32 bits, use another precision", w.In, maxIn8)
 	}
@@ -174,19 +174,23 @@ func (p *Plan) pack8(l *linear, w LinearWeights) error {
 	inverse := make([]float32, w.In)
 	C.nn_balance(floats(by), (*C.float)(addressOf(inverse)), (*C.float)(addressOf(w.Weight)),
 		l.c.in, l.c.out)
-	if !p.panels.int8 {
+	if !p.panels.integers {
 		return p.packBytes(l, w, inverse)
 	}
-	column, err := l.alloc(4 * int(C.nn_panels8_scales(l.c.in, l.c.out)))
+	column, err := l.alloc(4 * int(C.nn_panels16_scales(l.c.in, l.c.out)))
 	if err != nil {
 		return err
 	}
-	packed, err := l.alloc(int(C.nn_panels8_size(l.c.in, l.c.out)))
+	l.c.bits = C.NN_BITS8
+	if p.config.Precision == Int16 {
+		l.c.bits = C.NN_BITS16
+	}
+	packed, err := l.alloc(int(C.nn_panels16_size(l.c.bits, l.c.in, l.c.out)))
 	if err != nil {
 		return err
 	}
 	l.c.column, l.c.packed = floats(column), packed.Pointer()
-	C.nn_panels8_pack((*C.int8_t)(packed.Pointer()), l.c.column, (*C.float)(addressOf(w.Weight)),
+	C.nn_panels16_pack(l.c.bits, packed.Pointer(), l.c.column, (*C.float)(addressOf(w.Weight)),
 		(*C.float)(addressOf(inverse)), l.c.in, l.c.out)
 	return nil
 }

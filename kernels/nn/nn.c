@@ -34,7 +34,7 @@ typedef struct {
   int rests;       // whether a row has some
 } operand;
 
-static int is8(const nn_linear *l) { return l->by != NULL; }
+static int integers(const nn_linear *l) { return l->by != NULL; }
 
 // Rows of 16-bit integers stand this far apart: room for an even number of them, at a distance that
 // is no power of two, as far as caches care.
@@ -43,7 +43,7 @@ static size_t stride16(int in) { return (size_t)(in + 1) / 2 * 2 + 32; }
 static operand take_operand(const nn_team *t, const nn_linear *l, arena *a) {
   operand o = {0};
   size_t rows = t->block;
-  if (!is8(l)) {
+  if (!integers(l)) {
     o.rows = take(a, rows * l->in * nn_store_bytes(t->store));
     return o;
   }
@@ -73,7 +73,7 @@ static void set_bytes(const nn_team *t, const nn_linear *l, operand *o, int r, c
 
 // set_row converts a row of floats, which it changes, to what the linear layer reads.
 static void set_row(const nn_team *t, const nn_linear *l, operand *o, int r, float *x) {
-  if (!is8(l)) {
+  if (!integers(l)) {
     nn_row_put((char *)o->rows + (size_t)r * l->in * nn_store_bytes(t->store), x, l->in, t->store);
     return;
   }
@@ -84,7 +84,7 @@ static void set_row(const nn_team *t, const nn_linear *l, operand *o, int r, flo
   }
   int16_t *dst = (int16_t *)o->rows + r * stride16(l->in);
   dst[stride16(l->in) - 33] = 0; // the last one where their number is odd
-  o->range[r] = nn_rows()->quantize16(dst, x, l->in, e);
+  o->range[r] = nn_rows()->quantize16(dst, x, l->in, e, nn_largest_activation(l->bits));
 }
 
 // What becomes of the result of a linear layer.
@@ -141,9 +141,9 @@ static int linear8(const nn_team *t, int me, const nn_linear *l, const operand *
 static void linear_panels(const nn_team *t, const nn_linear *l, const operand *o, float *y, sink to,
                           arena a) {
   nn_finish f = {l->bias, l->activation, to == ADD, to == STORE && t->store == NN_ROUNDED};
-  if (is8(l))
-    nn_panels8_run(o->rows, stride16(l->in), o->range, l->packed, l->column, y, l->out, t->block,
-                   l->out, l->in, f, take(&a, nn_panels8_scratch(t->block)));
+  if (integers(l))
+    nn_panels16_run(l->bits, o->rows, stride16(l->in), o->range, l->packed, l->column, y, l->out,
+                    t->block, l->out, l->in, f, take(&a, nn_panels16_scratch(t->block)));
   else
     nn_panels_run(o->rows, l->in, l->packed, y, l->out, t->block, l->out, l->in, f,
                   take(&a, nn_panels_scratch(t->block)));
@@ -157,7 +157,7 @@ static int linear(const nn_team *t, int me, const nn_linear *l, const operand *o
     linear_panels(t, l, o, y, to, a);
     return dnnl_success;
   }
-  if (is8(l))
+  if (integers(l))
     return linear8(t, me, l, o, y, to, a);
   void *library = take(&a, l->product->scratch_bytes);
   int status = eyelet_matmul_run(l->product, me, o->rows, l->packed, l->bias, y, library);
@@ -170,10 +170,10 @@ static int linear(const nn_team *t, int me, const nn_linear *l, const operand *o
 static size_t linear_scratch(const nn_team *t, const nn_linear *l) {
   arena a = {0};
   if (!l->product) {
-    take(&a, larger(nn_panels8_scratch(t->block), nn_panels_scratch(t->block)));
+    take(&a, larger(nn_panels16_scratch(t->block), nn_panels_scratch(t->block)));
     return a.used;
   }
-  if (is8(l)) {
+  if (integers(l)) {
     take(&a, sizeof(int32_t) * t->block * l->chunk);
     take(&a, sizeof(int32_t) * t->block * l->chunk);
     take(&a, sizeof(float) * l->chunk);
@@ -186,7 +186,7 @@ static size_t linear_scratch(const nn_team *t, const nn_linear *l) {
 // are read where they are.
 static operand stored_operand(const nn_team *t, const nn_linear *l, void *stored, float *row,
                               arena *a) {
-  if (!is8(l))
+  if (!integers(l))
     return (operand){.rows = stored};
   operand o = take_operand(t, l, a);
   for (int r = 0; r < t->block; r++) {

@@ -58,14 +58,14 @@ func TestInputsWithOutliersKeepTheirResult(t *testing.T) {
 		}
 	}
 	for name, change := range inputs {
-		for _, which := range waysOf() {
-			t.Run(fmt.Sprintf("%s/%+v", name, which), func(t *testing.T) {
+		for _, way := range integerWays() {
+			t.Run(fmt.Sprintf("%s/%v/%+v", name, way.precision, way.panels), func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(7, 8))
 				x, layer := random(rng, rows*in, 1, 0), randomLinear(rng, in, out)
 				clear(layer.Bias)
 				change(rng, x, layer.Weight)
-				plan := openWith(t, Config{Precision: Int8, Threads: 2, Rows: rows, Hidden: in,
-					Heads: 2, FF: 64, Eps: 1e-6}, which)
+				plan := openWith(t, Config{Precision: way.precision, Threads: 2, Rows: rows,
+					Hidden: in, Heads: 2, FF: 64, Eps: 1e-6}, way.panels)
 				m, err := plan.NewMLP(nil, []Layer{{LinearWeights: layer}})
 				if err != nil {
 					t.Fatal(err)
@@ -89,7 +89,10 @@ func TestInputsWithOutliersKeepTheirResult(t *testing.T) {
 				}
 				t.Logf("lowest cosine %.6f", lowest)
 				bound := 0.9998
-				if !which.int8 && !onednn.CPU().VNNI { // 7 bits
+				switch {
+				case way.precision == Int16:
+					bound = 0.99999
+				case !way.panels.integers && !onednn.CPU().VNNI: // 7 bits
 					bound = 0.9996
 				}
 				if !(lowest >= bound) {
@@ -98,6 +101,26 @@ func TestInputsWithOutliersKeepTheirResult(t *testing.T) {
 			})
 		}
 	}
+}
+
+// integerWays returns the ways to compute products of integers that this processor has.
+func integerWays() (list []struct {
+	precision Precision
+	panels    panels
+}) {
+	for _, which := range waysOf() {
+		list = append(list, struct {
+			precision Precision
+			panels    panels
+		}{Int8, which})
+	}
+	if hasPanels() {
+		list = append(list, struct {
+			precision Precision
+			panels    panels
+		}{Int16, panels{integers: true}})
+	}
+	return list
 }
 
 func cosine(a []float32, b []float64) float64 {
@@ -112,11 +135,11 @@ func cosine(a []float32, b []float64) float64 {
 // Rows come out the same whatever rows are computed beside them.
 func TestARowDoesNotDependOnItsNeighbours(t *testing.T) {
 	const rows, in, out = 140, 256, 96
-	for _, which := range waysOf() {
+	for _, way := range integerWays() {
 		rng := rand.New(rand.NewPCG(9, 10))
 		layer := randomLinear(rng, in, out)
-		plan := openWith(t, Config{Precision: Int8, Threads: 1, Rows: rows, Hidden: in, Heads: 2,
-			FF: 64, Eps: 1e-6}, which)
+		plan := openWith(t, Config{Precision: way.precision, Threads: 1, Rows: rows, Hidden: in,
+			Heads: 2, FF: 64, Eps: 1e-6}, way.panels)
 		m, err := plan.NewMLP(nil, []Layer{{LinearWeights: layer}})
 		if err != nil {
 			t.Fatal(err)
@@ -137,7 +160,7 @@ func TestARowDoesNotDependOnItsNeighbours(t *testing.T) {
 			}
 			for i, v := range last {
 				if got.Float32()[i] != v {
-					t.Fatalf("%+v: number %d is %g, and was %g beside other rows", which, i,
+					t.Fatalf("%+v: number %d is %g, and was %g beside other rows", way, i,
 						got.Float32()[i], v)
 				}
 			}

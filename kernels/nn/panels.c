@@ -17,8 +17,8 @@ enum { TILE = 6 };
 
 // Panels are cut into pieces of at most this depth, which stay in the first cache while all rows
 // pass by.
-// The sums of as many products of 16 and 8 bits, 512 * 32767 * 127, fit in 32.
-enum { DEPTH = 256, DEPTH8 = 512 };
+// The sums of as many products of integers, 512 * 32767 * 127 and 512 * 8191 * 511, fit in 32 bits.
+enum { DEPTH = 256, DEPTH16 = 512 };
 
 static int panels(int n) { return (n + NN_PANEL - 1) / NN_PANEL; }
 
@@ -181,28 +181,35 @@ void nn_panels_run(const float *a, size_t lda, const float *packed, float *c, si
 // once they are widened.
 static int pairs_of(int k) { return (k + 1) / 2; }
 
-int nn_panels8_pieces(int k) { return pieces(pairs_of(k), DEPTH8 / 2); }
+static int depths_of(int k) { return pieces(pairs_of(k), DEPTH16 / 2); }
 
-size_t nn_panels8_size(int k, int n) { return (size_t)pairs_of(k) * 2 * panels(n) * NN_PANEL; }
-size_t nn_panels8_scales(int k, int n) {
-  return (size_t)nn_panels8_pieces(k) * panels(n) * NN_PANEL;
+static size_t bytes_of(nn_bits b) { return b == NN_BITS8 ? 1 : 2; }
+
+size_t nn_panels16_size(nn_bits b, int k, int n) {
+  return (size_t)pairs_of(k) * 2 * panels(n) * NN_PANEL * bytes_of(b);
 }
 
-void nn_panels8_pack(int8_t *dst, float *scales, const float *src, const float *by, int k, int n) {
-  int depths = nn_panels8_pieces(k), pairs = pairs_of(k);
-  memset(dst, 0, nn_panels8_size(k, n));
-  memset(scales, 0, sizeof *scales * nn_panels8_scales(k, n));
+size_t nn_panels16_scales(int k, int n) { return (size_t)depths_of(k) * panels(n) * NN_PANEL; }
+
+void nn_panels16_pack(nn_bits b, void *dst, float *scales, const float *src, const float *by, int k,
+                      int n) {
+  int depths = depths_of(k), pairs = pairs_of(k);
+  memset(dst, 0, nn_panels16_size(b, k, n));
+  memset(scales, 0, sizeof *scales * nn_panels16_scales(k, n));
   for (int j = 0; j < n; j++, src += k) {
     size_t panel = j / NN_PANEL;
     for (int d = 0; d < depths; d++) {
       int first = begin(d, pairs, depths) * 2, last = begin(d + 1, pairs, depths) * 2;
       last = last > k ? k : last;
-      int8_t quants[DEPTH8];
-      nn_channel c = nn_rows()->quantize_channel(quants, src + first, by + first, last - first);
-      scales[(panel * depths + d) * NN_PANEL + j % NN_PANEL] = c.scale;
-      int8_t *to = dst + (panel * pairs * 2 + first) * NN_PANEL + j % NN_PANEL * 2;
-      for (int i = 0; i < last - first; i++)
-        to[i / 2 * 2 * NN_PANEL + i % 2] = quants[i];
+      int16_t quants[DEPTH16];
+      scales[(panel * depths + d) * NN_PANEL + j % NN_PANEL] = nn_rows()->quantize_piece(
+          quants, src + first, by + first, last - first, nn_largest_weight(b));
+      size_t to = (panel * pairs * 2 + first) * NN_PANEL + j % NN_PANEL * 2;
+      for (int i = 0; i < last - first; i++, to += i % 2 ? 1 : 2 * NN_PANEL - 1)
+        if (b == NN_BITS8)
+          ((int8_t *)dst)[to] = (int8_t)quants[i];
+        else
+          ((int16_t *)dst)[to] = quants[i];
     }
   }
 }
@@ -220,24 +227,30 @@ AVX2_INLINE __m256i broadcast2(const int16_t *p) {
   return _mm256_set1_epi32(v);
 }
 
-// step8 adds the product of two columns of a and two rows of a panel.
-AVX2_INLINE void step8(int rows, const int16_t *a, size_t lda, const int16_t *b,
+// step16 adds the product of two columns of a and two rows of a panel. With VNNI, an instruction
+// does what takes two without.
+AVX2_INLINE void step16(int rows, int vnni, const int16_t *a, size_t lda, const int16_t *b,
                        __m256i sums[TILE][2]) {
   const __m256i *w = (const __m256i *)b;
   __m256i b0 = _mm256_load_si256(w), b1 = _mm256_load_si256(w + 1);
 #pragma GCC unroll 6
   for (int r = 0; r < rows; r++) {
     __m256i x = broadcast2(a + r * lda);
+    if (vnni) {
+      __asm__ volatile("%{evex%} vpdpwssd %1, %2, %0" : "+x"(sums[r][0]) : "x"(b0), "x"(x));
+      __asm__ volatile("%{evex%} vpdpwssd %1, %2, %0" : "+x"(sums[r][1]) : "x"(b1), "x"(x));
+      continue;
+    }
     __m256i p0 = _mm256_madd_epi16(x, b0), p1 = _mm256_madd_epi16(x, b1);
     __asm__ volatile("vpaddd %1, %0, %0" : "+x"(sums[r][0]) : "x"(p0));
     __asm__ volatile("vpaddd %1, %0, %0" : "+x"(sums[r][1]) : "x"(p1));
   }
 }
 
-// tile8 adds the product of rows of a and a widened piece of a panel, scaled, to a tile of sums, or
+// tile16 adds the product of rows of a and a widened piece of a panel, scaled, to a tile of sums, or
 // sets the tile where load is 0.
-AVX2_INLINE void tile8(int rows, const int16_t *a, size_t lda, const int16_t *b, int pairs,
-                       const float *scales, float *c, int load) {
+AVX2_INLINE void tile16(int rows, int vnni, const int16_t *a, size_t lda, const int16_t *b,
+                        int pairs, const float *scales, float *c, int load) {
   __m256i sums[TILE][2];
 #pragma GCC unroll 6
   for (int r = 0; r < rows; r++)
@@ -246,10 +259,10 @@ AVX2_INLINE void tile8(int rows, const int16_t *a, size_t lda, const int16_t *b,
   for (; i + 4 <= pairs; i += 4, a += 8, b += 8 * NN_PANEL) {
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++)
-      step8(rows, a + 2 * j, lda, b + 2 * j * NN_PANEL, sums);
+      step16(rows, vnni, a + 2 * j, lda, b + 2 * j * NN_PANEL, sums);
   }
   for (; i < pairs; i++, a += 2, b += 2 * NN_PANEL)
-    step8(rows, a, lda, b, sums);
+    step16(rows, vnni, a, lda, b, sums);
   __m256 s0 = _mm256_loadu_ps(scales), s1 = _mm256_loadu_ps(scales + 8);
 #pragma GCC unroll 6
   for (int r = 0; r < rows; r++, c += NN_PANEL) {
@@ -260,16 +273,21 @@ AVX2_INLINE void tile8(int rows, const int16_t *a, size_t lda, const int16_t *b,
   }
 }
 
-AVX2 static void tile8_of(int rows, const int16_t *a, size_t lda, const int16_t *b, int pairs,
-                          const float *scales, float *c, int load) {
+AVX2 static void tile16_of(int rows, int vnni, const int16_t *a, size_t lda, const int16_t *b,
+                           int pairs, const float *scales, float *c, int load) {
 #define CASE(r) \
-  case r: tile8(r, a, lda, b, pairs, scales, c, load); break;
+  case r: tile16(r, 0, a, lda, b, pairs, scales, c, load); return;
+#define CASE_VNNI(r) \
+  case r: tile16(r, 1, a, lda, b, pairs, scales, c, load); return;
+  if (vnni)
+    switch (rows) { EACH_HEIGHT(CASE_VNNI) }
   switch (rows) { EACH_HEIGHT(CASE) }
 #undef CASE
+#undef CASE_VNNI
 }
 
-// finish8 takes the sums of m rows of a panel to c.
-AVX2 static void finish8(const float *sums, const nn_range *rows, float *c, size_t ldc, int m,
+// finish16 takes the sums of m rows of a panel to c.
+AVX2 static void finish16(const float *sums, const nn_range *rows, float *c, size_t ldc, int m,
                          int columns, nn_finish f) {
   float bias[NN_PANEL] = {0}, y[NN_PANEL];
   if (f.bias)
@@ -296,34 +314,40 @@ AVX2 static void finish8(const float *sums, const nn_range *rows, float *c, size
 }
 
 // A widened piece, which stays in the first cache, and the sums of a panel.
-enum { WIDE = DEPTH8 * NN_PANEL };
+enum { WIDE = DEPTH16 * NN_PANEL };
 
-size_t nn_panels8_scratch(int m) {
+size_t nn_panels16_scratch(int m) {
   return sizeof(int16_t) * WIDE + sizeof(float) * m * NN_PANEL;
 }
 
-void nn_panels8_run(const int16_t *a, size_t lda, const nn_range *rows, const int8_t *packed,
-                    const float *scales, float *c, size_t ldc, int m, int n, int k, nn_finish f,
-                    void *scratch) {
-  int pairs = pairs_of(k), depths = nn_panels8_pieces(k), tiles = pieces(m, TILE);
+void nn_panels16_run(nn_bits b, const int16_t *a, size_t lda, const nn_range *rows,
+                     const void *packed, const float *scales, float *c, size_t ldc, int m, int n,
+                     int k, nn_finish f, void *scratch) {
+  int pairs = pairs_of(k), depths = depths_of(k), tiles = pieces(m, TILE);
+  int vnni = eyelet_isa_allows(eyelet_isa_vnni);
   int16_t *wide = scratch;
   float *sums = (float *)(wide + WIDE);
+  const char *next = packed;
   for (int p = 0; p < n; p += NN_PANEL) {
     for (int d = 0; d < depths; d++, scales += NN_PANEL) {
       int first = begin(d, pairs, depths), depth = begin(d + 1, pairs, depths) - first;
-      size_t bytes = (size_t)depth * 2 * NN_PANEL;
-      widen(wide, packed, bytes);
-      packed += bytes;
+      size_t bytes = bytes_of(b) * depth * 2 * NN_PANEL;
+      const int16_t *piece = (const int16_t *)next;
+      if (b == NN_BITS8) {
+        widen(wide, (const int8_t *)next, bytes);
+        piece = wide;
+      }
+      next += bytes;
       for (int t = 0; t < tiles; t++) {
         int row = begin(t, m, tiles), height = begin(t + 1, m, tiles) - row;
-        ahead(packed, bytes, t, tiles);
-        tile8_of(height, a + row * lda + 2 * first, lda, wide, depth, scales,
-                 sums + row * NN_PANEL, d > 0);
+        ahead(next, bytes, t, tiles);
+        tile16_of(height, vnni, a + row * lda + 2 * first, lda, piece, depth, scales,
+                  sums + row * NN_PANEL, d > 0);
       }
     }
     nn_finish g = f;
     g.bias = f.bias ? f.bias + p : NULL;
-    finish8(sums, rows, c + p, ldc, m, n - p < NN_PANEL ? n - p : NN_PANEL, g);
+    finish16(sums, rows, c + p, ldc, m, n - p < NN_PANEL ? n - p : NN_PANEL, g);
   }
 }
 
@@ -335,13 +359,13 @@ void nn_panels_pack(float *dst, const float *src, size_t k_stride, size_t n_stri
 size_t nn_panels_scratch(int m) { return 0; }
 void nn_panels_run(const float *a, size_t lda, const float *packed, float *c, size_t ldc, int m,
                    int n, int k, nn_finish f, float *scratch) {}
-int nn_panels8_pieces(int k) { return 0; }
-size_t nn_panels8_size(int k, int n) { return 0; }
-size_t nn_panels8_scales(int k, int n) { return 0; }
-void nn_panels8_pack(int8_t *dst, float *scales, const float *src, const float *by, int k, int n) {}
-size_t nn_panels8_scratch(int m) { return 0; }
-void nn_panels8_run(const int16_t *a, size_t lda, const nn_range *rows, const int8_t *packed,
-                    const float *scales, float *c, size_t ldc, int m, int n, int k, nn_finish f,
-                    void *scratch) {}
+size_t nn_panels16_size(nn_bits b, int k, int n) { return 0; }
+size_t nn_panels16_scales(int k, int n) { return 0; }
+void nn_panels16_pack(nn_bits b, void *dst, float *scales, const float *src, const float *by, int k,
+                      int n) {}
+size_t nn_panels16_scratch(int m) { return 0; }
+void nn_panels16_run(nn_bits b, const int16_t *a, size_t lda, const nn_range *rows,
+                     const void *packed, const float *scales, float *c, size_t ldc, int m, int n,
+                     int k, nn_finish f, void *scratch) {}
 
 #endif

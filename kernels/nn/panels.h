@@ -35,20 +35,27 @@ size_t nn_panels_scratch(int m);
 void nn_panels_run(const float *a, size_t lda, const float *packed, float *c, size_t ldc, int m,
                    int n, int k, nn_finish f, float *scratch);
 
-// The same for 8-bit weights. Panels are cut into pieces of some depth, and each column of a piece
-// has a scale. src holds n rows of k weights, which are multiplied by the k numbers of `by`; dst
-// has nn_panels8_size(k, n) bytes, scales nn_panels8_scales(k, n) numbers.
-int nn_panels8_pieces(int k);
-size_t nn_panels8_size(int k, int n);
-size_t nn_panels8_scales(int k, int n);
-void nn_panels8_pack(int8_t *dst, float *scales, const float *src, const float *by, int k, int n);
+// The same for integers. Weights are stored in 8 bits, or in 16, of which they use 10. Of the 31
+// bits of a sum, the depth of a piece of a panel takes 9, and activations the rest: 16 or 14 bits,
+// signs included.
+typedef enum { NN_BITS8, NN_BITS16 } nn_bits;
+static inline int nn_largest_weight(nn_bits b) { return b == NN_BITS8 ? 127 : 511; }
+static inline int nn_largest_activation(nn_bits b) { return b == NN_BITS8 ? 32767 : 8191; }
 
-// nn_panels8_run computes c = finish(rows[r].scale * a * packed) over numbers of 16 bits in a. Its
-// rows are lda numbers apart; where k is odd, one more than k is read, and must be there. scratch
-// has nn_panels8_scratch(m) bytes and stands at a multiple of 32.
-size_t nn_panels8_scratch(int m);
-void nn_panels8_run(const int16_t *a, size_t lda, const nn_range *rows, const int8_t *packed,
-                    const float *scales, float *c, size_t ldc, int m, int n, int k, nn_finish f,
-                    void *scratch);
+// Panels are cut into pieces of some depth, and each column of a piece has a scale. src holds n
+// rows of k weights, which are multiplied by the k numbers of `by`; dst has nn_panels16_size(b, k,
+// n) bytes, and stands at a multiple of 32, scales has nn_panels16_scales(k, n) numbers.
+size_t nn_panels16_size(nn_bits b, int k, int n);
+size_t nn_panels16_scales(int k, int n);
+void nn_panels16_pack(nn_bits b, void *dst, float *scales, const float *src, const float *by, int k,
+                      int n);
+
+// nn_panels16_run computes c = finish(rows[r].scale * a * packed) over numbers in a of at most
+// nn_largest_activation. Its rows are lda numbers apart; where k is odd, one more than k is read,
+// and must be there. scratch has nn_panels16_scratch(m) bytes and stands at a multiple of 32.
+size_t nn_panels16_scratch(int m);
+void nn_panels16_run(nn_bits b, const int16_t *a, size_t lda, const nn_range *rows,
+                     const void *packed, const float *scales, float *c, size_t ldc, int m, int n,
+                     int k, nn_finish f, void *scratch);
 
 #endif

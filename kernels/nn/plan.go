@@ -46,7 +46,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("nn: rows of %d and %d numbers", c.Hidden, c.FF)
 	case c.Heads < 1 || c.Hidden%c.Heads != 0:
 		return fmt.Errorf("nn: %d attention heads do not divide a width of %d", c.Heads, c.Hidden)
-	case c.Precision < Auto || c.Precision > Int8:
+	case c.Precision < Auto || c.Precision > Int16:
 		return fmt.Errorf("nn: no such precision: %v", c.Precision)
 	case c.Activation < onednn.None || c.Activation > onednn.SiLU:
 		return fmt.Errorf("nn: no such activation: %d", c.Activation)
@@ -91,13 +91,17 @@ func blockHeight(rows, threads int) int {
 }
 
 // panels says which products run over weights packed in panels (panels.h) and which through oneDNN.
-type panels struct{ float, int8 bool }
+// Those of Int16 always do.
+type panels struct{ float, integers bool }
+
+// hasPanels tells whether the processor has the instructions for them.
+func hasPanels() bool { return C.nn_panels_supported() != 0 }
 
 // choosePanels takes panels where they are faster: on processors whose widest arithmetic is AVX2,
-// 8-bit ones where it has no VNNI.
+// of integers where it has no VNNI.
 func choosePanels(cpu onednn.Processor) panels {
-	avx2 := strings.HasPrefix(cpu.ISA, "avx2") && C.nn_panels_supported() != 0
-	return panels{float: avx2, int8: avx2 && !cpu.VNNI}
+	avx2 := strings.HasPrefix(cpu.ISA, "avx2") && hasPanels()
+	return panels{float: avx2, integers: avx2 && !cpu.VNNI}
 }
 
 // NewPlan plans the products of a transformer.
@@ -110,6 +114,7 @@ func newPlan(c Config, panels panels) (*Plan, error) {
 		return nil, err
 	}
 	c.Precision = c.Precision.Resolve()
+	panels.integers = panels.integers || c.Precision == Int16
 	if c.Threads <= 0 {
 		c.Threads = runtime.GOMAXPROCS(0)
 	}
@@ -128,7 +133,7 @@ func newPlan(c Config, panels panels) (*Plan, error) {
 		p.team.limit8 = 255
 	}
 	switch {
-	case c.Precision != F32 && cpu.BF16:
+	case c.Precision != F32 && c.Precision != Int16 && cpu.BF16:
 		p.store, p.team.store = onednn.BF16, C.NN_BF16
 	case c.Precision == BF16:
 		p.team.store = C.NN_ROUNDED

@@ -60,8 +60,9 @@ typedef struct {
   // 2 stands for nothing.
   void (*quantize_rest)(uint8_t *restrict dst, const float *restrict x,
                         const uint8_t *restrict coarse, int n, nn_range row, int limit);
-  // Stores numbers as multiples of their largest magnitude over 32767.
-  nn_range (*quantize16)(int16_t *restrict dst, const float *restrict x, int n, nn_extent e);
+  // Stores numbers as multiples of their largest magnitude over limit.
+  nn_range (*quantize16)(int16_t *restrict dst, const float *restrict x, int n, nn_extent e,
+                         int limit);
   // dst = row.scale * column[i] * (acc[i] - row.zero * sum[i]) + bias[i]: the end of an 8-bit
   // product, sum[i] being the sum of the weights of column i.
   void (*dequantize)(float *restrict dst, const int32_t *restrict acc, nn_range row,
@@ -84,6 +85,9 @@ typedef struct {
   // 127.
   nn_channel (*quantize_channel)(int8_t *restrict dst, const float *restrict w,
                                  const float *restrict by, int n);
+  // The same for a part of a channel, over limit. Returns the scale.
+  float (*quantize_piece)(int16_t *restrict dst, const float *restrict w, const float *restrict by,
+                          int n, int limit);
   void (*add_squares)(float *restrict dst, const float *restrict x, int n); // x x to dst
 } nn_loops;
 

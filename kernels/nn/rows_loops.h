@@ -112,8 +112,7 @@ TARGET static void LEVEL(quantize_rest)(uint8_t *restrict dst, const float *rest
 }
 
 TARGET static nn_range LEVEL(quantize16)(int16_t *restrict dst, const float *restrict x, int n,
-                                         nn_extent e) {
-  const int32_t limit = 32767;
+                                         nn_extent e, int limit) {
   float largest = -e.low > e.high ? -e.low : e.high;
   if (!(largest > 1e-30f)) {
     memset(dst, 0, sizeof *dst * n);
@@ -216,6 +215,25 @@ TARGET static nn_channel LEVEL(quantize_channel)(int8_t *restrict dst, const flo
   return (nn_channel){largest / 127, total, 4 * largest * largest / (square / n)};
 }
 
+TARGET static float LEVEL(quantize_piece)(int16_t *restrict dst, const float *restrict w,
+                                          const float *restrict by, int n, int limit) {
+  float largest = 0;
+#pragma omp simd reduction(max : largest)
+  for (int i = 0; i < n; i++) {
+    float x = w[i] * by[i], a = x < 0 ? -x : x;
+    largest = a > largest ? a : largest;
+  }
+  if (!(largest > 1e-30f)) {
+    memset(dst, 0, sizeof *dst * n);
+    return 0;
+  }
+  float f = limit / largest;
+#pragma omp simd
+  for (int i = 0; i < n; i++)
+    dst[i] = (int16_t)(int32_t)((w[i] * by[i] * f + MAGIC) - MAGIC);
+  return largest / limit;
+}
+
 TARGET static void LEVEL(add_squares)(float *restrict dst, const float *restrict x, int n) {
 #pragma omp simd
   for (int i = 0; i < n; i++)
@@ -245,6 +263,7 @@ static const loops LEVEL(loops) = {
     LEVEL(scale),
     LEVEL(scale_bf16),
     LEVEL(quantize_channel),
+    LEVEL(quantize_piece),
     LEVEL(add_squares),
 };
 #undef MAGIC

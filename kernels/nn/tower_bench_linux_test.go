@@ -38,7 +38,7 @@ func BenchmarkTowers(b *testing.B) {
 		{"qwen2.5-vl windows", 1280, 16, 3420, true, windows},
 		{"qwen2.5-vl full", 1280, 16, 3420, true, []int{3600}},
 	} {
-		for _, precision := range []Precision{F32, BF16, Int8} {
+		for _, precision := range []Precision{F32, BF16, Int8, Int16} {
 			c := Config{Precision: precision, Threads: 1, Hidden: tower.hidden, Heads: tower.heads,
 				FF: tower.ff, Gated: tower.gated, Eps: 1e-6, Activation: onednn.GELUTanh}
 			if len(tower.lengths) == 1 && tower.lengths[0] < 2000 {

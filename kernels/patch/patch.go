@@ -36,8 +36,9 @@ type Config struct {
 	PatchSize int // side of a patch in pixels
 	Hidden    int // width of the tower
 	Mean, Std [3]float32
-	// Precision of the product. Int8 stands for BF16 where the processor has it, else F32: the
-	// pixels are the tower's only exact input, and the product is a five-hundredth of its work.
+	// Precision of the product. Int8 stands for BF16 where the processor has it, else F32, and Int16
+	// for F32: the pixels are the tower's only exact input, and the product is a five-hundredth of
+	// its work.
 	Precision nn.Precision
 	Threads   int // 0 means GOMAXPROCS
 	Patches   int // of a usual tile; 0 for many, or any number
@@ -218,7 +219,8 @@ func (e *Embedding) keep(dst **C.float, v []float32) error {
 // pack folds the normalisation into the weights and packs them for the product.
 func (e *Embedding) pack(c Config, w Weights) error {
 	store := onednn.F32
-	if c.Precision.Resolve() != nn.F32 && onednn.CPU().BF16 {
+	precision := c.Precision.Resolve()
+	if precision != nn.F32 && precision != nn.Int16 && onednn.CPU().BF16 {
 		store, e.c.bf16 = onednn.BF16, 1
 	}
 	centre, err := e.alloc(2 * 3 * c.PatchSize)
@@ -231,7 +233,7 @@ func (e *Embedding) pack(c Config, w Weights) error {
 		centres[i] = int16(centreOf(c.Mean[i%3]))
 	}
 	folded, bias := fold(c, w)
-	if c.Precision.Resolve() == nn.BF16 && store == onednn.F32 {
+	if precision == nn.BF16 && store == onednn.F32 {
 		nn.RoundToBF16(folded)
 	}
 	if err := e.keep(&e.c.bias, bias); err != nil {

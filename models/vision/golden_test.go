@@ -84,7 +84,7 @@ func TestNativeTowersOfRealShapeEqualTransformers(t *testing.T) {
 				relative,
 				cosine float64
 			}{nn.F32: {1e-4, 0.99999}, nn.BF16: {5e-2, 0.999},
-				nn.Int8: {1e-1, 0.995}} {
+				nn.Int8: {5e-2, 0.999}, nn.Int16: {2e-2, 0.9999}} {
 				n := openNative(t, path, NativeOptions{Precision: precision})
 				tokens := encode(t, n, visiontest.Picture(g.Spec.ImageSize))
 				e := g.relativeError(t, tokens, n.Info().Width)

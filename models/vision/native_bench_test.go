@@ -17,7 +17,7 @@ func BenchmarkViTL336(b *testing.B) {
 	if err := visiontest.ViTL336.WriteFile(path, gguf.F16); err != nil {
 		b.Fatal(err)
 	}
-	for _, precision := range []nn.Precision{nn.F32, nn.BF16, nn.Int8} {
+	for _, precision := range []nn.Precision{nn.F32, nn.BF16, nn.Int8, nn.Int16} {
 		b.Run(fmt.Sprintf("load %v", precision), func(b *testing.B) {
 			for b.Loop() {
 				openNative(b, path, NativeOptions{Precision: precision}).Close()

@@ -215,8 +215,8 @@ type Info struct {
 	Layout string
 	// Backend is the implementation that runs the tower: "plain", "native", "ggml" or "mtmd".
 	Backend string
-	// Precision is the arithmetic of the matrix products: "f32", "bf16" or "int8"; of ggml the type
-	// of most weights.
+	// Precision is the arithmetic of the matrix products: "f32", "bf16", "int8" or "int16"; of ggml
+	// the type of most weights.
 	Precision string
 	// ImageSize and PatchSize are the sides of a tile and of a patch, in pixels. Towers that take
 	// pictures of any size have an ImageSize to speak of: that of a usual one.

@@ -40,7 +40,7 @@ func AddVisionFlags(f *pflag.FlagSet, spec *engine.ModelSpec) {
 	f.StringVar(&spec.Encoder, "vision-backend", engine.EncoderAuto,
 		"who runs the vision tower: auto, native, mtmd (libmtmd), plain (slow, for comparisons)")
 	f.StringVar(&spec.VisionPrecision, "vision-precision", "auto",
-		"arithmetic of native towers: auto, f32, bf16, int8")
+		"arithmetic of native towers: auto, f32, bf16, int8, int16")
 }
 
 // CompleteWith offers the values of a flag when a shell completes it.

@@ -33,8 +33,9 @@ Backends: native runs the towers of most families as they were trained; mtmd is
 llama.cpp's own encoder, which knows some more; plain is native's readable
 yardstick, for LLaVA's towers alone, slow. auto is native for what native knows.
 
-Precisions, of native: f32; bf16, with weights of half the size; int8, with a
-quarter. auto is bf16 where the processor has it, else f32.`
+Precisions, of native: f32; bf16 and int16, with weights of half the size; int8,
+with a quarter. auto is bf16 where the processor multiplies it, else int16 where
+that is faster than f32.`
 
 const encodeExample = `  eyelet encode photo.jpg
       the built-in model's tower
@@ -77,11 +78,11 @@ func NewEncodeCommand() *cobra.Command {
 		"picture to encode; may be repeated; - reads stdin")
 	f.StringVar(&o.backend, "backend", "auto", "who runs the tower: auto, native, mtmd, plain")
 	f.StringVar(&o.precision, "precision", "auto",
-		"arithmetic of native's products: auto, f32, bf16, int8")
+		"arithmetic of native's products: auto, f32, bf16, int8, int16")
 	f.StringVarP(&o.out, "out", "o", "", "write the embeddings to this NumPy file")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	cli.CompleteWith(cmd, "backend", bench.Backends()...)
-	cli.CompleteWith(cmd, "precision", "auto", "f32", "bf16", "int8")
+	cli.CompleteWith(cmd, "precision", "auto", "f32", "bf16", "int8", "int16")
 	_ = cmd.MarkFlagFilename("out", "npy")
 	return cmd
 }

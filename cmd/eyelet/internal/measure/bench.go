@@ -86,14 +86,14 @@ func newBenchVisionCommand() *cobra.Command {
 	f.StringSliceVar(&o.backends, "backend", []string{"native", "mtmd"},
 		"contestants: "+strings.Join(bench.VisionBackends(), ", "))
 	f.StringSliceVar(&o.precisions, "precision", []string{"f32", "bf16", "int8"},
-		"precisions of native: auto, f32, bf16, int8")
+		"precisions of native: auto, f32, bf16, int8, int16")
 	f.IntSliceVar(&o.tiles, "tiles", []int{1, 5}, "how many tiles are encoded at a time")
 	f.IntVar(&o.rounds, "rounds", 5, "how often all is measured")
 	f.BoolVar(&o.quick, "quick", false,
 		"two rounds of one tile, where --rounds and --tiles do not say otherwise")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	cli.CompleteWith(cmd, "backend", bench.VisionBackends()...)
-	cli.CompleteWith(cmd, "precision", "auto", "f32", "bf16", "int8")
+	cli.CompleteWith(cmd, "precision", "auto", "f32", "bf16", "int8", "int16")
 	return cmd
 }
 

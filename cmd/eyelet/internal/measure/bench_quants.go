@@ -84,7 +84,7 @@ func newBenchQuantsCommand() *cobra.Command {
 		"with --only speed: other machines that take layers, as HOST:PORT with commas between them")
 	f.IntVar(&o.q.Context, "ctx", 0, "context length, for memory (default: eyelet's own)")
 	f.StringVar(&o.q.VisionPrecision, "vision-precision", "auto",
-		"arithmetic of native towers: auto, f32, bf16, int8")
+		"arithmetic of native towers: auto, f32, bf16, int8, int16")
 	f.StringVar(&o.q.Text, "text", "",
 		"text file for perplexity (default: the built-in questions and answers)")
 	f.IntVar(&o.q.Windows, "windows", 0,
