@@ -21,10 +21,10 @@ typedef struct {
   const eyelet_matmul *product;
   const eyelet_matmul *narrow; // the last chunk, where it is narrower
   int chunks, chunk;
-  // Integers only: the bits of weights in panels; what inputs are multiplied by before they are rounded; the scale of each
-  // column, or of its part in each piece of a panel; and for the library's products the sum of each
-  // column's weights, and the square of a row's extent over its mean square from which on 8 bits
-  // are too few for it.
+  // Integers only: the bits of weights in panels; what inputs are multiplied by before they are
+  // rounded; the scale of each column, or of its part in each piece of a panel; and for the
+  // library's products the sum of each column's weights, and the square of a row's extent over its
+  // mean square from which on 8 bits are too few for it.
   nn_bits bits;
   const float *by;
   const float *column;
