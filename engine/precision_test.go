@@ -47,8 +47,8 @@ func TestScoresInEveryPrecision(t *testing.T) {
 			t.Errorf("%s: %d right answers, over the plain tower %d", precision, right, plainRight)
 		}
 		// and one near tie
-		if limit := map[string]int{"f32": 2, "bf16": 10, "int8": 25, "int16": 5}[precision]; changed*100 >
-			limit*len(plain)+100 {
+		limit := map[string]int{"f32": 2, "bf16": 10, "int8": 25, "int16": 5}[precision]
+		if changed*100 > limit*len(plain)+100 {
 			t.Errorf("%s: %d of %d answers changed", precision, changed, len(plain))
 		}
 	}

@@ -92,9 +92,9 @@ type Spec struct {
 	// Encoder says who runs the vision tower: one of the Encoder constants, empty for
 	// [EncoderAuto].
 	Encoder string
-	// VisionPrecision is the arithmetic of native towers: "f32", "bf16", "int8", "int16", or "auto",
-	// which empty means, for bf16 where the processor multiplies it, else int16 where that is
-	// faster, else f32.
+	// VisionPrecision is the arithmetic of native towers: "f32", "bf16", "int8", "int16", or
+	// "auto", which empty means, for bf16 where the processor multiplies it, else int16 where that
+	// is faster, else f32.
 	VisionPrecision string
 	// ExactImages decodes photos at full size. Else a JPEG may be shrunk while it is decoded, to no
 	// less than twice the size that the tower sees, which changes samples of the tower's picture by

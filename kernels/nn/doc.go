@@ -35,8 +35,9 @@
 // and 8 bits are about as fast there as those of 8. (Processors with AVX-512 and no VNNI add pairs
 // of 8-bit products in 16 bits, which overflow; there, activations get 7 bits.) [Int16] has weights
 // of 10 bits and activations of 14, so that sums fit in 32; attention runs in F32. It is nearer to
-// F32 than BF16 is, and needs AVX2; elsewhere F32 takes its place. A processor without bfloat16 products carries BF16 out in float32 arithmetic over rounded
-// numbers: the same results up to the order of additions, at the speed of F32.
+// F32 than BF16 is, and needs AVX2; elsewhere F32 takes its place. A processor without bfloat16
+// products carries BF16 out in float32 arithmetic over rounded numbers: the same results up to the
+// order of additions, at the speed of F32.
 //
 // # Threads
 //

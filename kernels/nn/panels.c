@@ -247,8 +247,8 @@ AVX2_INLINE void step16(int rows, int vnni, const int16_t *a, size_t lda, const 
   }
 }
 
-// tile16 adds the product of rows of a and a piece of a panel in 16 bits, scaled, to a tile of sums,
-// or sets the tile where load is 0.
+// tile16 adds the product of rows of a and a piece of a panel in 16 bits, scaled, to a tile of
+// sums, or sets the tile where load is 0.
 AVX2_INLINE void tile16(int rows, int vnni, const int16_t *a, size_t lda, const int16_t *b,
                         int pairs, const float *scales, float *c, int load) {
   __m256i sums[TILE][2];

@@ -36,9 +36,9 @@ type Config struct {
 	PatchSize int // side of a patch in pixels
 	Hidden    int // width of the tower
 	Mean, Std [3]float32
-	// Precision of the product. Int8 stands for BF16 where the processor has it, else F32, and Int16
-	// for F32: the pixels are the tower's only exact input, and the product is a five-hundredth of
-	// its work.
+	// Precision of the product. Int8 stands for BF16 where the processor has it, else F32, and
+	// Int16 for F32: the pixels are the tower's only exact input, and the product is a
+	// five-hundredth of its work.
 	Precision nn.Precision
 	Threads   int // 0 means GOMAXPROCS
 	Patches   int // of a usual tile; 0 for many, or any number
