@@ -2,14 +2,36 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/eyelet-engine/eyelet/models/builtin"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Tests have a cache folder of their own: what was measured on this machine chooses between kernels
+// that round otherwise. The reader of PDF files, which takes long to compile, is the user's.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "eyelet-engine-*")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	if kept, err := builtin.CacheDir(); err == nil {
+		if kept = filepath.Join(kept, "pdf"); os.MkdirAll(kept, 0o700) == nil {
+			_ = os.Symlink(kept, filepath.Join(dir, "pdf"))
+		}
+	}
+	os.Setenv("EYELET_CACHE", dir)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}
 
 const (
 	seedModel     = "../models/builtin/eyelet-builtin-q8_0.gguf"

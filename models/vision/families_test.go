@@ -53,7 +53,8 @@ func projectorOf(t testing.TB, g *layouttest.Golden) *gguf.File {
 // bounds are the largest relative error of a row and the lowest cosine against transformers in
 // float32.
 var bounds = map[nn.Precision]struct{ relative, cosine float64 }{nn.F32: {1e-4, 0.9999999},
-	nn.BF16: {5e-2, 0.999}, nn.Int8: {0.2, 0.99},
+	nn.BF16:  {5e-2, 0.999},
+	nn.Int8:  {0.2, 0.98}, // with activations of 7 bits, as without AVX2
 	nn.Int16: {3e-2, 0.9995}}
 
 // The tower's own part of [engine.TestFamiliesAreAsInTransformers], in all precisions.
