@@ -138,7 +138,7 @@ func TestTwoFolderRunsWithOneOutput(t *testing.T) {
 		t.Fatal(err)
 	}
 	eyelet(t, "run", "--image", dir, "--jsonl", out, background).mustFail(t, 3,
-		"out.jsonl is written by another eyelet run")
+		"out.jsonl: another process writes to it")
 	if err := lock.Unlock(); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,15 @@
 
 #include "qgemm_avx2_few.h"
 #include "qgemm_avx2_interleaved.h"
+#include "qgemm_dots.h"
+
+// qgemm_few.pack_rows of these instructions, for all types.
+static void pack_rows(int type, char *tile, const float *x, size_t stride, int r, int64_t pieces) {
+  if (type == qgemm_q4_k || type == qgemm_q6_k)
+    qgemm_avx2_pack_eights(type, tile, x, stride, r, pieces);
+  else
+    (by_dots ? qgemm_dots_pack_rows : qgemm_avx2_pack_rows)(type, tile, x, stride, r, pieces);
+}
 
 // What there is for each of 4 columns in one vector, and for the next 4 in another.
 typedef __m256i eight_columns[2];

@@ -65,13 +65,6 @@ static int most(int type, bool interleaved) {
   return type == qgemm_q6_k ? 6 : 16; // as for AVX2; Q8_0's bytes are taken as they are
 }
 
-static void pack_rows(int type, char *tile, const float *x, size_t stride, int r, int64_t pieces) {
-  if (type == qgemm_q4_k || type == qgemm_q6_k)
-    qgemm_avx2_pack_eights(type, tile, x, stride, r, pieces);
-  else
-    qgemm_dots_pack_rows(type, tile, x, stride, r, pieces);
-}
-
 const qgemm_few qgemm_avxvnni_few = {most_rows, few_tiles, most,
                                      qgemm_few_slots, pack_rows, multiply};
 #endif

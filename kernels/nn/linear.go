@@ -154,7 +154,8 @@ func (p *Plan) pack(m *onednn.Matmul, from onednn.Type, src, dst unsafe.Pointer,
 // columnsOfChunk bounds the 32-bit sums of a block of rows to what stays in the cache of a core.
 const columnsOfChunk = 512
 
-// maxIn8 times 255 times 127 fits in 31 bits.
+// maxIn8 is the widest input of an 8-bit layer through oneDNN, whose sums run over all of it: as
+// many products of 255 and 127 fit in 31 bits. Those of panels end with a piece.
 const maxIn8 = 1 << 16
 
 // packIntegers quantizes the weights and packs them.
@@ -163,7 +164,7 @@ const maxIn8 = 1 << 16
 // weights get equal ranges, and inputs are rounded by what they weigh in the result (the idea of
 // SmoothQuant, Xiao et al. 2023, whose factors also know inputs).
 func (p *Plan) packIntegers(l *linear, w LinearWeights) error {
-	if w.In > maxIn8 {
+	if !p.panels.integers && w.In > maxIn8 {
 		return fmt.Errorf("nn: an 8-bit layer from %d; sums of more than %d products leave 32 bits, use another precision", w.In, maxIn8)
 	}
 	by, err := l.alloc(4 * w.In)

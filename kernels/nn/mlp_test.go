@@ -201,11 +201,17 @@ func TestMisuseIsAnError(t *testing.T) {
 	}
 	wide := good
 	wide.Precision = Int8
-	if m, err := open(t, wide).NewMLP(nil,
-		[]Layer{{LinearWeights: LinearWeights{Weight: make([]float32, maxIn8+1), In: maxIn8 + 1,
-			Out: 1}}}); err == nil {
+	layer := []Layer{{LinearWeights: LinearWeights{Weight: make([]float32, maxIn8+1),
+		In: maxIn8 + 1, Out: 1}}}
+	if m, err := openWith(t, wide, panels{}).NewMLP(nil, layer); err == nil {
 		m.Close()
 		t.Error("an 8-bit layer was made whose sums overflow")
+	}
+	wide.Precision = Int16
+	if m, err := open(t, wide).NewMLP(nil, layer); err != nil {
+		t.Errorf("a wide layer of 16 bits: %v", err)
+	} else {
+		m.Close()
 	}
 	plan, other := open(t, good), open(t, good)
 	rng := rand.New(rand.NewPCG(5, 6))

@@ -9,9 +9,8 @@ import (
 	"io/fs"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/eyelet-engine/eyelet/cmd/eyelet/internal/cli"
+	"github.com/eyelet-engine/eyelet/models/atomicfile"
 )
 
 // folderLine is a line of the output of a folder run: an answer, or the reason why there is none.
@@ -34,6 +33,7 @@ func (l folderLine) encode() ([]byte, error) {
 type answerFile struct {
 	path    string
 	f       *os.File
+	release func() // of the claim on the file
 	created bool
 	size    int             // of the file as it was found
 	kept    []byte          // lines of earlier runs that hold answers
@@ -51,23 +51,14 @@ func openAnswers(path, question string) (*answerFile, error) {
 	if a.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644); err != nil {
 		return nil, cli.Inputf("%s: %w", path, cli.Cause(err))
 	}
-	if err := hold(a.f); err != nil {
-		return nil, cli.Inputf("%s %w", path, errors.Join(err, a.f.Close()))
+	if a.release, err = atomicfile.Claim(path); err != nil {
+		return nil, errors.Join(err, a.f.Close())
 	}
 	if err := a.read(string([]rune(question))); err != nil { // as JSON has it
 		a.close()
 		return nil, cli.Inputf("%s %w", path, err)
 	}
 	return a, nil
-}
-
-// hold keeps a file from other runs, which would write over its lines, until it is closed.
-func hold(f *os.File) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return errors.New("is written by another eyelet run; wait for it, or name another file")
-	}
-	return nil // or a file system that knows no locks
 }
 
 // answerLimit bounds the file of earlier answers, in bytes.
@@ -131,11 +122,13 @@ func (a *answerFile) begin(model string) error {
 		if err != nil {
 			return err
 		}
-		if err := hold(f); err != nil {
-			return cli.Inputf("%s %w", a.path, errors.Join(err, f.Close()))
+		release, err := atomicfile.Claim(a.path) // it is another file by now
+		if err != nil {
+			return errors.Join(err, f.Close())
 		}
 		a.f.Close()
-		a.f = f
+		a.release()
+		a.f, a.release = f, release
 	}
 	_, err := a.f.Seek(int64(len(a.kept)), io.SeekStart)
 	return err
@@ -160,5 +153,6 @@ func (a *answerFile) close() error {
 	if a.created && !a.written {
 		err = errors.Join(err, os.Remove(a.path))
 	}
+	a.release()
 	return err
 }
